@@ -1,0 +1,1 @@
+//! Makes the CRD of a primary kind fit to apply.

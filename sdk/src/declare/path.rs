@@ -1,0 +1,1 @@
+//! Walks the field paths that attributes name.

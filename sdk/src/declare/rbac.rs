@@ -1,0 +1,1 @@
+//! Computes the role of an operator from what it declares.

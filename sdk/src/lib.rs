@@ -1,0 +1,36 @@
+//! Operators for Kubernetes: annotate the struct of a custom resource, write one reconcile function.
+extern crate self as kubewright;
+
+pub mod resource;
+
+pub(crate) mod clock;
+
+pub mod declare;
+
+pub mod client;
+
+pub mod wire;
+
+pub mod reflector;
+
+pub mod delta;
+
+pub mod store;
+
+pub mod informer;
+
+pub mod reconcile;
+
+pub mod operator;
+
+pub use client::Client;
+pub use informer::Informer;
+pub use informer::factory::InformerFactory;
+pub use operator::{Operator, Setup};
+pub use reconcile::{Action, Cleanup, Context, Error, Reconciler, Result};
+pub use resource::{Kind, ObjectKey};
+pub use store::index::Index;
+pub use store::lister::Lister;
+pub use {k8s_openapi, kube, schemars};
+#[cfg(feature = "derive")]
+pub use {kube::CustomResource, kubewright_macros::Operator};
