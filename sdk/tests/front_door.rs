@@ -32,11 +32,11 @@ const _: () = {
                 .owns::<Service>(::kubewright::declare::Narrow::default())
                 .watches::<ConfigMap>(
                     ::kubewright::declare::Narrow::default(),
-                    ::kubewright::declare::Mapping::References(|primary, out| {
+                    ::kubewright::declare::Mapping::References(|primary: &Website, out| {
                         out(::kubewright::declare::Reference { namespace: None, name: primary.spec.content.clone() });
                     }),
                 )
-                .index("by_host", |primary, out| out(&primary.spec.host))
+                .index("by_host", |primary: &Website, out| out(&primary.spec.host))
         }
     }
     impl ::kubewright::declare::OwnedBy<Website> for Deployment {}
