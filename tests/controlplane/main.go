@@ -26,7 +26,7 @@ import (
 
 func main() {
 	if len(os.Args) < 2 {
-		fmt.Fprintln(os.Stderr, "usage: controlplane etcd|kube-apiserver|kube-controller-manager|kube-scheduler|kubelet|kubectl [flags]")
+		fmt.Fprintln(os.Stderr, "usage: controlplane etcd|kube-apiserver|kube-controller-manager|kube-scheduler|kubelet|wait-ready|kubectl [flags]")
 		os.Exit(2)
 	}
 	program := os.Args[1]
@@ -35,7 +35,7 @@ func main() {
 
 	switch program {
 	case "etcd":
-		exitWhenInputCloses()
+		exitWhenInputCloses(0)
 		etcdmain.Main(os.Args)
 	case "kube-apiserver":
 		serve(apiserver.NewAPIServerCommand())
@@ -45,6 +45,9 @@ func main() {
 		serve(scheduler.NewSchedulerCommand())
 	case "kubelet":
 		os.Exit(runKubelet(os.Args[1:]))
+	case "wait-ready":
+		exitWhenInputCloses(1)
+		os.Exit(runWaitReady(os.Args[1:]))
 	case "kubectl":
 		runKubectl()
 	default:
@@ -54,13 +57,13 @@ func main() {
 }
 
 func serve(command *cobra.Command) {
-	exitWhenInputCloses()
+	exitWhenInputCloses(0)
 	os.Exit(cli.Run(command))
 }
 
 func runKubectl() {
 	// kubectl reads its log level before it builds its commands, because building them may already log.
-	_ = logs.GlogSetter(kubectl.GetLogVerbosity(os.Args))
+	_, _ = logs.GlogSetter(kubectl.GetLogVerbosity(os.Args))
 	if err := cli.RunNoErrOutput(kubectl.NewDefaultKubectlCommand()); err != nil {
 		kubectlutil.CheckErr(err)
 	}
@@ -68,9 +71,9 @@ func runKubectl() {
 
 // exitWhenInputCloses ends this process when its parent does: the parent holds the other end of standard input, and
 // the kernel closes it however the parent dies.
-func exitWhenInputCloses() {
+func exitWhenInputCloses(code int) {
 	go func() {
 		_, _ = io.Copy(io.Discard, os.Stdin)
-		os.Exit(0)
+		os.Exit(code)
 	}()
 }
