@@ -100,9 +100,11 @@ impl Process {
 
     /// Writes `order` as a line to the program's standard input.
     pub(crate) fn tell(&mut self, order: &'static str) -> Result<(), ProcessError> {
-        writeln!(self.input, "{order}")
-            .and_then(|()| self.input.flush())
-            .map_err(|source| ProcessError::Tell { name: self.name, order, source })
+        writeln!(self.input, "{order}").and_then(|()| self.input.flush()).map_err(|source| ProcessError::Tell {
+            name: self.name,
+            order,
+            source,
+        })
     }
 
     /// Waits until the program prints the line `awaited`.
