@@ -23,6 +23,9 @@ pub mod reconcile;
 
 pub mod operator;
 
+#[doc(hidden)]
+pub mod __private;
+
 pub use client::Client;
 pub use informer::Informer;
 pub use informer::factory::InformerFactory;
