@@ -106,7 +106,7 @@ pub(crate) fn declarations(source: &Source) -> Vec<Declaration> {
     for offset in source.words("mod") {
         let rest = &source.code[offset + 3..];
         let name = word(rest).to_owned();
-        let end = offset + 3 + rest.find(|character| matches!(character, ';' | '{')).unwrap_or(0);
+        let end = offset + 3 + rest.find([';', '{']).unwrap_or(0);
         // Anything else between the name and the end makes it a word in a macro.
         if name.is_empty() || source.code[offset + 3..end].trim() != name {
             continue;
