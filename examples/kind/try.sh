@@ -11,6 +11,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 source "$here/context.sh"
 
 readonly PATIENCE=120s
+readonly SAMPLE=$here/../01-website/website.yaml
 
 site() {
     kube --namespace default "$@"
@@ -21,7 +22,7 @@ refuse_other_clusters
 need kubectl
 
 say "A website appears, and becomes ready"
-kube apply --filename "$here/manifests/website.yaml"
+site apply --filename "$SAMPLE"
 site wait website/hello --for condition=Ready --timeout "$PATIENCE"
 site get websites,deployments,services
 
@@ -40,6 +41,6 @@ site wait website/hello --for condition=Ready --timeout "$PATIENCE"
 say "A deleted website leaves nothing behind"
 site delete website hello --timeout "$PATIENCE"
 site wait deployment/hello service/hello --for delete --timeout "$PATIENCE"
-kube delete --filename "$here/manifests/website.yaml" --ignore-not-found
+site delete --filename "$SAMPLE" --ignore-not-found
 
 say "The operator did what the README says"
