@@ -21,15 +21,12 @@ pub mod informer;
 
 pub mod reconcile;
 
-pub mod operator;
-
 #[doc(hidden)]
 pub mod __private;
 
 pub use client::Client;
 pub use informer::Informer;
 pub use informer::factory::InformerFactory;
-pub use operator::{Operator, Setup};
 pub use reconcile::{Action, Cleanup, Context, Error, Reconciler, Result};
 pub use resource::{Kind, ObjectKey};
 pub use store::index::Index;

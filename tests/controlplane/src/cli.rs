@@ -1,6 +1,7 @@
 //! The commands.
 
 mod build;
+mod demo;
 mod kubectl;
 mod running;
 mod up;
@@ -25,7 +26,9 @@ enum Command {
     Build,
     /// Start a control plane and run it until Ctrl-C.
     Up,
-    /// Run the bundled kubectl against the control plane that `up` started.
+    /// Start a control plane, run the website example on it, show what it does, and leave it running until Ctrl-C.
+    Demo,
+    /// Run the bundled kubectl against the control plane that `up` or `demo` started.
     #[command(disable_help_flag = true)]
     Kubectl {
         /// What kubectl itself is to do.
@@ -38,6 +41,7 @@ pub(crate) fn run() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Build => build::run(),
         Command::Up => up::run(),
+        Command::Demo => demo::run(),
         Command::Kubectl { arguments } => kubectl::run(&arguments),
     };
     match result {
