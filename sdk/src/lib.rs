@@ -19,6 +19,8 @@ pub mod store;
 
 pub mod informer;
 
+pub mod apply;
+
 pub mod reconcile;
 
 #[doc(hidden)]

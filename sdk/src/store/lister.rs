@@ -96,6 +96,12 @@ impl<K: Kind> Lister<K> {
         sorted(self.store.keys_by(self.slot(index), value))
     }
 
+    /// Returns the keys of the objects whose controller owner has this uid, in order, without decoding.
+    pub(crate) fn keys_controlled_by(&self, uid: &str) -> Vec<ObjectKey> {
+        let _ = uid;
+        panic!("skeleton")
+    }
+
     /// Returns the cached bytes and metadata, without decoding.
     pub(crate) fn raw(&self, key: &ObjectKey) -> Option<Arc<RawObject>> {
         self.store.get(key)
