@@ -19,9 +19,17 @@ pub mod store;
 
 pub mod informer;
 
+pub mod queue;
+
 pub mod reconcile;
 
+pub mod controller;
+
 pub mod operator;
+
+pub mod admin;
+
+pub mod manager;
 
 pub use client::Client;
 pub use informer::Informer;
