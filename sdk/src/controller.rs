@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 use crate::clock;
 use crate::queue::WorkQueue;
-use crate::reconcile::{Action, Result};
+use crate::reconcile::dispatch::ReconcileFn;
 use crate::resource::ObjectKey;
 
 mod count;
@@ -30,9 +30,6 @@ pub(crate) use source::{Feed, MapFunction, Source};
 
 use count::Counters;
 use worker::Worker;
-
-/// What a controller runs for each key: loads the object, or finds it gone, and reconciles.
-pub type ReconcileFn = Arc<dyn Fn(ObjectKey) -> BoxFuture<'static, Result<Action>> + Send + Sync>;
 
 /// A controller that is described and not yet attached to anything.
 ///

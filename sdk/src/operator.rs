@@ -12,6 +12,7 @@ use crate::declare::{Declaration, Mapping, Primary, Reference, Relation};
 use crate::informer::SharedInformer;
 use crate::informer::declared::DeclaredInformer;
 use crate::informer::factory::InformerFactory;
+use crate::reconcile::context::shared::Shared;
 use crate::reconcile::dispatch::{self, ReconcileFn};
 use crate::reconcile::{Reconciler, Result};
 use crate::resource::{ObjectKey, Scope};
@@ -126,15 +127,13 @@ fn assemble<P: Primary, R: Reconciler<P>>(
     reconciler: R,
 ) -> (Controller, ReconcileFn) {
     let primary = DeclaredInformer::<P>::new(&setup.informers);
-    let informer = |relation: &Relation<P>| setup.informers.shared(&relation.resource, &relation.narrow);
-    let relations: Vec<Arc<SharedInformer>> = declaration.relations.iter().map(informer).collect();
-    let mut controller = Controller::new(declaration.name, declaration.concurrency);
-    controller.source(Source::primary(primary.shared()));
-    for (relation, informer) in declaration.relations.iter().zip(&relations) {
-        controller.source(source(relation, informer, &declaration, &primary));
-    }
-    let reconcile = dispatch::dispatch(declaration, &setup.client, primary, relations, reconciler);
-    (controller, reconcile)
+    let controller = Controller::new(declaration.name, declaration.concurrency).source(Source::primary(primary.shared()));
+    let controller = declaration.relations.iter().fold(controller, |controller, relation| {
+        let informer = setup.informers.shared(relation.resource.clone(), &relation.narrow);
+        controller.source(source(relation, &informer, &declaration, &primary))
+    });
+    let shared = Shared::new(declaration, setup.client.clone(), &setup.informers);
+    (controller, dispatch::dispatch(Arc::new(shared), reconciler))
 }
 
 fn source<P: Primary>(

@@ -39,6 +39,12 @@ pub(super) enum Failure {
         /// What its own code said.
         message: String,
     },
+    /// The probes cannot be answered.
+    #[error(transparent)]
+    Admin(#[from] crate::admin::Error),
+    /// A second signal came before everything had stopped.
+    #[error("stopped at once, as a second signal asked for; reconciles that ran were dropped")]
+    Aborted,
     /// Running ended with a failure.
     #[error(transparent)]
     Manager(#[from] crate::manager::Error),

@@ -1,11 +1,13 @@
 //! `run`: from a command line to running operators.
 use std::net::SocketAddr;
 
+use super::RunArguments;
 use super::failure::Failure;
-use super::{RunArguments, logging};
-use crate::client::Client;
+use super::logging;
+use crate::admin::Admin;
+use crate::client::{Client, ConfigOptions};
 use crate::informer::factory::InformerFactory;
-use crate::manager::Manager;
+use crate::manager::{Manager, Outcome};
 use crate::operator::{Operator, Setup};
 
 /// Runs `operators` until a signal, and returns once everything has stopped.
@@ -14,26 +16,37 @@ pub(super) fn run(program: &str, arguments: &RunArguments, operators: Vec<Operat
     let probes = probe_address(&arguments.health_probe_bind_address)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::Runtime)?;
     runtime.block_on(async {
-        let client = Client::connect(arguments.kubeconfig.as_deref(), arguments.context.as_deref()).await?;
+        let options = ConfigOptions { kubeconfig: arguments.kubeconfig.clone(), context: arguments.context.clone() };
+        let client = Client::from_options(&options).await?;
         tracing::info!(program, server = client.url(), "starting");
-        let mut informers = InformerFactory::new(client.clone());
-        if let Some(namespace) = &arguments.watch_namespace {
-            informers = informers.in_namespace(namespace);
-        }
-        let mut manager = Manager::new(informers.clone());
+        let informers = InformerFactory::new(client.clone());
+        let informers = match &arguments.watch_namespace {
+            Some(namespace) => informers.in_namespace(namespace),
+            None => informers,
+        };
+        let mut manager = Manager::new(informers.clone()).stop_on_signals()?;
         if let Some(address) = probes {
-            manager = manager.health_probes(address);
+            manager = manager.admin(listen(address).await?);
         }
         for operator in operators {
             let name = operator.declared().name;
-            let setup = Setup::new(client.clone(), informers.clone());
-            let (controller, reconcile) =
-                operator.controller(setup).await.map_err(|error| Failure::Setup { name, message: error.to_string() })?;
+            let made = operator.controller(Setup::new(client.clone(), informers.clone())).await;
+            let (controller, reconcile) = made.map_err(|error| Failure::Setup { name, message: error.to_string() })?;
             manager = manager.controller(controller, reconcile);
         }
-        manager.run().await?;
-        Ok(())
+        match manager.run().await? {
+            Outcome::Aborted => Err(Failure::Aborted),
+            _ => Ok(()),
+        }
     })
+}
+
+async fn listen(address: SocketAddr) -> Result<Admin, Failure> {
+    let admin = Admin::bind(address).await?;
+    if let Ok(address) = admin.local_addr() {
+        tracing::info!(%address, "answering /livez and /readyz");
+    }
+    Ok(admin)
 }
 
 fn probe_address(address: &str) -> Result<Option<SocketAddr>, Failure> {
