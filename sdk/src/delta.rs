@@ -15,8 +15,8 @@ pub(crate) struct DeltaSender(mpsc::Sender<Delta>);
 
 impl DeltaSender {
     /// Appends, waiting for room.
-    pub(crate) async fn push(&self, delta: Delta) {
-        let _ = self.0.send(delta).await;
+    pub(crate) async fn push(&self, delta: Delta) -> Result<(), Closed> {
+        self.0.send(delta).await.map_err(|_| Closed)
     }
 }
 
@@ -30,3 +30,8 @@ impl DeltaReceiver {
         self.0.recv_many(batch, 1024).await > 0
     }
 }
+
+/// The other end of the queue is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the store of this reflector has stopped")]
+pub(crate) struct Closed;

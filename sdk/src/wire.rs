@@ -18,8 +18,31 @@ impl RawObject {
     /// # Errors
     /// When `json` is not an object with a usable `metadata`.
     pub fn parse(json: &[u8]) -> Result<Self, Error> {
-        let _ = json;
-        panic!("skeleton")
+        let value: serde_json::Value = serde_json::from_slice(json).map_err(Error::Malformed)?;
+        let text = |value: &serde_json::Value| -> Box<str> { value.as_str().unwrap_or_default().into() };
+        let meta = &value["metadata"];
+        let map = |value: &serde_json::Value| value.as_object().cloned().unwrap_or_default();
+        let owners = meta["ownerReferences"].as_array().cloned().unwrap_or_default();
+        let metadata = Metadata {
+            key: ObjectKey::namespaced(&text(&meta["namespace"]), &text(&meta["name"])),
+            uid: text(&meta["uid"]),
+            resource_version: ResourceVersion::new(&text(&meta["resourceVersion"])),
+            generation: meta["generation"].as_i64(),
+            deleting: !meta["deletionTimestamp"].is_null(),
+            labels: map(&meta["labels"]).iter().map(|(key, value)| (key.as_str().into(), text(value))).collect(),
+            finalizers: Vec::new(),
+            owners: owners
+                .iter()
+                .map(|owner| OwnerReference {
+                    group: "".into(),
+                    kind: text(&owner["kind"]),
+                    name: text(&owner["name"]),
+                    uid: text(&owner["uid"]),
+                    controller: owner["controller"].as_bool().unwrap_or_default(),
+                })
+                .collect(),
+        };
+        Ok(Self { metadata, json: Bytes::copy_from_slice(json) })
     }
 
     /// Returns the parsed metadata.
