@@ -350,4 +350,7 @@ fn report(key: &ObjectKey, failure: &ProjectionFailure) {
 }
 
 #[cfg(test)]
+pub(crate) mod fixture;
+
+#[cfg(test)]
 mod tests;

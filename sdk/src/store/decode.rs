@@ -83,17 +83,17 @@ fn locate<K: Kind>(object: &RawObject, resource: ResourceType) -> DecodeError {
     DecodeError { kind: resource.kind, key: object.metadata().key.clone(), path, source }
 }
 
-/// Takes strings of the object out of serde's `invalid type: string "…", expected …`.
+/// Takes strings of the object out of what serde or a type says: they stand between quotes or, for variants, backticks.
 fn redact(error: serde_json::Error) -> serde_json::Error {
     let message = error.to_string();
-    match (message.find(" string \""), message.rfind("\", expected ")) {
-        (Some(start), Some(end)) if start < end => serde_json::Error::custom(format!(
-            "{} string, expected {}",
-            &message[..start],
-            &message[end + "\", expected ".len()..]
-        )),
-        _ => error,
-    }
+    let quoted = (message.find('"'), message.rfind('"'));
+    let variant = (message.find("unknown variant `"), message.rfind("`, expected "));
+    let (start, end) = match (variant, quoted) {
+        ((Some(start), Some(end)), _) => (start + "unknown variant `".len(), end),
+        (_, (Some(start), Some(end))) if start < end => (start + 1, end),
+        _ => return error,
+    };
+    serde_json::Error::custom(format!("{}…{}", &message[..start], &message[end..]))
 }
 
 /// A JSON object whose `apiVersion` and `kind` are those of the type it is decoded as.

@@ -160,3 +160,6 @@ impl<K> std::fmt::Debug for Lister<K> {
         f.debug_tuple("Lister").field(&self.store).finish()
     }
 }
+
+#[cfg(test)]
+mod tests;
