@@ -2,9 +2,13 @@
 //!
 //! The only file that knows darling. An error drops the item it stands in and parsing goes on, so that all errors of
 //! an attribute are found at once.
+use std::fmt;
+
 use darling::ast::NestedMeta;
 use darling::util::Flag;
 use darling::{Error, FromMeta};
+use proc_macro2::TokenStream;
+use quote::{ToTokens, TokenStreamExt};
 use syn::{Attribute, Expr, ExprLit, Ident, Lit, LitInt, LitStr, Member, Meta, Path, Token};
 
 use crate::ctxt::Ctxt;
@@ -325,15 +329,17 @@ fn each_once<T: FromMeta + Default>(items: &[NestedMeta], ctxt: &Ctxt) -> T {
     })
 }
 
-impl Projection {
-    /// The tokens an error about it points to.
-    pub(crate) fn tokens(&self) -> proc_macro2::TokenStream {
+impl ToTokens for Projection {
+    fn to_tokens(&self, tokens: &mut TokenStream) {
         match self {
-            Self::Field(members) => {
-                let members: syn::punctuated::Punctuated<_, Token![.]> = members.iter().collect();
-                quote::quote!(#members)
-            }
-            Self::Function(path) => quote::quote!(#path),
+            Self::Field(members) => tokens.append_separated(members, <Token![.]>::default()),
+            Self::Function(path) => path.to_tokens(tokens),
         }
+    }
+}
+
+impl fmt::Display for Projection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.to_token_stream().to_string().replace(' ', ""))
     }
 }

@@ -10,7 +10,7 @@ use syn::{Data, DeriveInput, Fields, Ident, LitStr};
 
 use crate::attr::{KubeAttr, OperatorAttr, Projection, RelationAttr};
 use crate::ctxt::Ctxt;
-use crate::model::{self, Container};
+use crate::model::{self, Container, written};
 use crate::path;
 
 /// The methods of `Context`, and of what it dereferences to, that an accessor would hide.
@@ -145,7 +145,7 @@ fn options_belong_to_one_kind(subject: &Subject<'_>, ctxt: &Ctxt) {
             && let Some(option) = first_option(relation)
         {
             let keyword = &relation.keyword;
-            let kind = last.path.to_token_stream().to_string().replace(' ', "");
+            let kind = written(&last.path);
             let message =
                 format!("options need an entry of their own for each kind: `{keyword}({kind}, ..), {keyword}(..)`");
             ctxt.error_at(option, message);
@@ -158,7 +158,7 @@ fn watches_finds_primaries(subject: &Subject<'_>, ctxt: &Ctxt) {
     for relation in subject.attr.relations.iter().filter(|relation| relation.keyword == "watches") {
         if relation.options.by.is_empty() && relation.options.map.is_none() {
             for kind in &relation.kinds {
-                let name = kind.path.to_token_stream().to_string().replace(' ', "");
+                let name = written(&kind.path);
                 let message = format!(
                     "say which objects a change to a `{name}` concerns: `watches({name}, by = spec.field)` for those that \
                      name it in a field, or `watches({name}, map = function)` with `fn(&{name}) -> Vec<ObjectKey>`"
@@ -175,7 +175,7 @@ fn watches_finds_primaries_one_way(subject: &Subject<'_>, ctxt: &Ctxt) {
         if let Some(map) = &relation.options.map
             && !relation.options.by.is_empty()
         {
-            ctxt.error_at(map.tokens(), "`by` and `map` both say which objects a change concerns: keep one of them");
+            ctxt.error_at(map, "`by` and `map` both say which objects a change concerns: keep one of them");
         }
     }
 }
@@ -185,7 +185,7 @@ fn owns_finds_primaries_by_itself(subject: &Subject<'_>, ctxt: &Ctxt) {
     for relation in subject.attr.relations.iter().filter(|relation| relation.keyword == "owns") {
         for mapping in relation.options.by.iter().chain(&relation.options.map) {
             let message = "owned objects are found by their owner reference: remove this, or write `watches(..)`";
-            ctxt.error_at(mapping.tokens(), message);
+            ctxt.error_at(mapping, message);
         }
     }
 }
@@ -193,11 +193,10 @@ fn owns_finds_primaries_by_itself(subject: &Subject<'_>, ctxt: &Ctxt) {
 /// `map` looks at the watched object, of which the attribute knows no field: `watches(Node, map = spec.node)`.
 fn map_is_a_function(subject: &Subject<'_>, ctxt: &Ctxt) {
     for relation in &subject.attr.relations {
-        if let Some(Projection::Field(members)) = &relation.options.map {
-            let path = members.iter().map(|member| member.to_token_stream().to_string()).collect::<Vec<_>>().join(".");
+        if let Some(map @ Projection::Field(_)) = &relation.options.map {
             let message =
-                format!("`map` takes a function of the watched object; for a field of the primary write `by = {path}`");
-            ctxt.error_at(Projection::Field(members.clone()).tokens(), message);
+                format!("`map` takes a function of the watched object: for a field of the primary write `by = {map}`");
+            ctxt.error_at(map, message);
         }
     }
 }
@@ -249,7 +248,7 @@ fn relation_is_declared_once(subject: &Subject<'_>, ctxt: &Ctxt) {
         let options = &relation.options;
         let text = |text: &Option<crate::attr::Text>| text.as_ref().map(|text| text.0.value());
         for kind in &relation.kinds {
-            let name = kind.path.to_token_stream().to_string().replace(' ', "");
+            let name = written(&kind.path);
             let metadata = options.metadata.is_present();
             let narrow = (text(&options.labels), text(&options.fields), text(&options.namespace), metadata);
             let same = (relation.keyword.to_string(), name.clone(), narrow);
@@ -278,7 +277,7 @@ fn accessor_is_unique(subject: &Subject<'_>, ctxt: &Ctxt) {
     let mut seen = Vec::new();
     for relation in &container.relations {
         let accessor = &relation.accessor;
-        let kind = relation.kind.to_token_stream().to_string().replace(' ', "");
+        let kind = written(&relation.kind);
         // Reported as declared twice.
         let at: TokenStream = match model::accessor(&relation.kind) == *accessor {
             true => relation.kind.to_token_stream(),
@@ -372,7 +371,7 @@ fn first_option(relation: &RelationAttr) -> Option<TokenStream> {
     let options = &relation.options;
     let text = [&options.labels, &options.fields, &options.namespace].into_iter().flatten().next();
     let projection = options.by.first().or(options.map.as_ref());
-    text.map(|text| text.0.to_token_stream()).or_else(|| projection.map(Projection::tokens)).or_else(|| {
+    text.map(|text| text.0.to_token_stream()).or_else(|| projection.map(ToTokens::to_token_stream)).or_else(|| {
         options.metadata.is_present().then(|| Ident::new("metadata", options.metadata.span()).to_token_stream())
     })
 }

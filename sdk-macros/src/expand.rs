@@ -21,12 +21,7 @@ mod tests;
 
 /// Expands `#[derive(Operator)]`: parse, check, then either everything or the errors.
 pub(crate) fn derive(input: TokenStream) -> TokenStream {
-    let tokens = syn::parse2(input).and_then(|input| try_derive(&input)).unwrap_or_else(|error| fallback(&error));
-    // A switch for people who debug the derive; the environment of a build is theirs.
-    if std::env::var_os("KUBEWRIGHT_MACROS_DEBUG").is_some() {
-        eprintln!("{tokens}");
-    }
-    tokens
+    syn::parse2(input).and_then(|input| try_derive(&input)).unwrap_or_else(|error| fallback(&error))
 }
 
 fn try_derive(input: &DeriveInput) -> syn::Result<TokenStream> {
@@ -38,21 +33,32 @@ fn try_derive(input: &DeriveInput) -> syn::Result<TokenStream> {
     Ok(Container::new(input, &attr, kube.as_ref()).map_or_else(TokenStream::new, |container| expand(&container)))
 }
 
-/// Expands a checked operator.
-pub(crate) fn expand(container: &Container) -> TokenStream {
-    let declaration = declaration::expand(container);
-    let context = context::expand(container);
-    let lister = lister::expand(container);
-    let informer = informer::expand(container);
-    let reconciler = reconciler::expand(container);
-    let operator = operator::expand(container);
-    quote!(#declaration #context #lister #informer #reconciler #operator)
+/// Expands a checked operator. Named items must stand outside of the block, as names in it can not be seen; all impls
+/// stand inside, where one import keeps paths short and no name of the user can get in the way.
+fn expand(container: &Container) -> TokenStream {
+    let krate = &container.krate;
+    let items =
+        [context::item(container), lister::item(container), informer::item(container), reconciler::item(container)];
+    let impls = [
+        declaration::impls(container),
+        context::impls(container),
+        lister::impls(container),
+        operator::impls(container),
+    ];
+    quote! {
+        #(#items)*
+        #[allow(dead_code)]
+        const _: () = {
+            use #krate::__private as __kw;
+            #(#impls)*
+        };
+    }
 }
 
 /// Makes a newtype dereference to what it adds names to.
 fn deref(name: &syn::Ident, target: &TokenStream) -> TokenStream {
     quote! {
-        impl ::core::ops::Deref for #name {
+        impl __kw::Deref for #name {
             type Target = #target;
             fn deref(&self) -> &Self::Target {
                 &self.0

@@ -18,5 +18,9 @@ mod fallback;
 /// Turns a custom resource into an operator.
 #[proc_macro_derive(Operator, attributes(operator, kube))]
 pub fn operator(input: TokenStream) -> TokenStream {
-    expand::derive(input.into()).into()
+    let expansion = TokenStream::from(expand::derive(input.into()));
+    if std::env::var_os("KUBEWRIGHT_MACROS_DEBUG").is_some() {
+        eprintln!("{expansion}");
+    }
+    expansion
 }

@@ -1,5 +1,6 @@
 //! What a valid attribute means: names derived, defaults filled in. No tokens are made here.
 use proc_macro2::Span;
+use quote::ToTokens;
 use syn::ext::IdentExt;
 use syn::{DeriveInput, Ident, LitStr, Member, Path, Visibility};
 
@@ -172,6 +173,11 @@ pub(crate) fn first_name(members: &[Member]) -> Option<&Ident> {
         Some(Member::Named(name)) => Some(name),
         _ => None,
     }
+}
+
+/// Returns a path as a person writes it.
+pub(crate) fn written(path: &Path) -> String {
+    path.to_token_stream().to_string().replace(' ', "")
 }
 
 fn default_name(kind: &Ident) -> LitStr {

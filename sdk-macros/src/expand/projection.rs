@@ -22,51 +22,37 @@ pub(crate) fn walks(container: &Container) -> bool {
 
 /// Calls `out` for each object that `primary` names.
 pub(crate) fn names(container: &Container, relation: &Relation, by: &Projection) -> TokenStream {
-    let krate = &container.krate;
     let kind = &relation.kind;
-    let leaf = |leaf: TokenStream| match &relation.namespace {
-        Some(namespace) => quote!(#krate::__private::names_in(#namespace, #leaf, out);),
-        None => quote!(#krate::__private::names::<Self, #kind, _>(#leaf, out);),
-    };
-    project(container, by, leaf)
+    match &relation.namespace {
+        Some(namespace) => project(container, by, &|leaf| quote!(__kw::names_in(#namespace, #leaf, out))),
+        None => project(container, by, &|leaf| quote!(__kw::names::<Self, #kind, _>(#leaf, out))),
+    }
 }
 
 /// Calls `out` for each value of `primary`.
 pub(crate) fn values(container: &Container, by: &Projection) -> TokenStream {
-    let krate = &container.krate;
-    project(container, by, |leaf| quote!(#krate::__private::values(#leaf, out)))
+    project(container, by, &|leaf| quote!(__kw::values(#leaf, out)))
 }
 
-fn project(container: &Container, by: &Projection, leaf: impl Fn(TokenStream) -> TokenStream) -> TokenStream {
-    let krate = &container.krate;
+fn project(container: &Container, by: &Projection, leaf: &dyn Fn(TokenStream) -> TokenStream) -> TokenStream {
     match by {
-        Projection::Function(function) => {
-            let call = quote_spanned!(function.span()=> &#krate::__private::collect(#function(primary)));
-            leaf(call)
-        }
+        Projection::Function(function) => leaf(quote_spanned!(function.span()=> &__kw::collect(#function(primary)))),
         Projection::Field(members) => {
-            let plain = plain_steps(container, members);
-            let (start, rest) = members.split_at(plain);
-            walk(container, &quote!(primary #(.#start)*), rest, &leaf)
+            let (start, rest) = members.split_at(plain_steps(container, members));
+            walk(&quote!(primary #(.#start)*), rest, leaf)
         }
     }
 }
 
 /// Steps through `members`: the last is the leaf, all before it may be a container in a container.
-fn walk(
-    container: &Container,
-    base: &TokenStream,
-    members: &[Member],
-    leaf: &dyn Fn(TokenStream) -> TokenStream,
-) -> TokenStream {
-    let krate = &container.krate;
+fn walk(base: &TokenStream, members: &[Member], leaf: &dyn Fn(TokenStream) -> TokenStream) -> TokenStream {
     match members {
         [] => leaf(quote!(&#base)),
         [last] => leaf(quote_spanned!(last.span()=> &#base.#last)),
         [step, rest @ ..] => {
             let field = quote_spanned!(step.span()=> &#base.#step);
-            let inner = walk(container, &quote!(inner.0), rest, leaf);
-            quote!(#krate::__private::Walk(#field).each(|outer| outer.each(|inner| #inner)))
+            let inner = walk(&quote!(inner.0), rest, leaf);
+            quote!(__kw::Walk(#field).each(|outer| outer.each(|inner| #inner)))
         }
     }
 }

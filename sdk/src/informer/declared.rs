@@ -9,6 +9,15 @@ use crate::store::lister::{DecodeError, Lister};
 use super::Informer;
 use super::factory::InformerFactory;
 
+/// A primary kind with a lister of its own. Implemented by `#[derive(Operator)]`.
+pub trait DeclaredKind: Primary {
+    /// The lister with a method for each declared index.
+    type Lister;
+
+    /// Gives the lister its methods.
+    const LISTER: fn(DeclaredLister<Self>) -> Self::Lister;
+}
+
 /// The informer of a primary kind, its declared indexes included.
 #[derive(Clone, Debug)]
 pub struct DeclaredInformer<P> {
@@ -31,6 +40,13 @@ impl<P: Primary> DeclaredInformer<P> {
     /// Returns the read view with the declared indexes.
     pub fn declared_lister(&self) -> DeclaredLister<P> {
         DeclaredLister { lister: self.informer.lister(), indexes: Arc::clone(&self.indexes) }
+    }
+}
+
+impl<P: DeclaredKind> DeclaredInformer<P> {
+    /// Returns the read view, with a method for each declared index.
+    pub fn lister(&self) -> P::Lister {
+        P::LISTER(self.declared_lister())
     }
 }
 
