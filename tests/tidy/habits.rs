@@ -16,12 +16,16 @@ pub(crate) fn tests(path: &str, source: &Source) -> Vec<Offence> {
         offences.push(Offence::new(path, source.line(offset), advice));
     }
     let blocks = source.test_blocks();
+    // Under a paused clock a sleep takes no time: it lets everything else come to rest, and says until when.
+    let is_paused = source.code.contains("start_paused = true")
+        && !source.code.lines().any(|line| line.contains("#[tokio::test") && !line.contains("start_paused = true"));
     for word in ["sleep", "sleep_until", "sleep_ms"] {
         for offset in source.words(word) {
             let is_call = source.code[offset + word.len()..].starts_with('(');
-            let is_test = is_test_file(path) || blocks.iter().any(|block| block.contains(&offset));
-            if is_call && is_test {
-                let advice = "wait for the event, or advance the paused clock: a sleep is a guess";
+            let is_test = source.is_test || blocks.iter().any(|block| block.contains(&offset));
+            let is_real = !is_paused || source.code[..offset].ends_with("thread::");
+            if is_call && is_test && is_real {
+                let advice = "wait for the event, or pause the clock in every test of the file: a sleep is a guess";
                 offences.push(Offence::new(path, source.line(offset), advice));
             }
         }
@@ -56,7 +60,7 @@ pub(crate) fn unfinished(path: &str, source: &Source) -> Vec<Offence> {
 
 /// Finds `unwrap` and `expect` in libraries without a comment before the statement that says why they cannot fail.
 pub(crate) fn panics(path: &str, source: &Source) -> Vec<Offence> {
-    if !LIBRARIES.iter().any(|library| path.starts_with(library)) || is_test_file(path) {
+    if !LIBRARIES.iter().any(|library| path.starts_with(library)) || source.is_test {
         return Vec::new();
     }
     let blocks = source.test_blocks();
@@ -85,7 +89,8 @@ fn is_explained(source: &Source, line: usize) -> bool {
     has_comment(at) || (at > 0 && has_comment(at - 1))
 }
 
-fn is_test_file(path: &str) -> bool {
+/// Says whether the path alone makes it a file of tests.
+pub(crate) fn is_test_file(path: &str) -> bool {
     let is_harness = HARNESSES.iter().any(|harness| path.starts_with(harness));
     !is_harness && (path.starts_with("tests/") || path.contains("/tests/") || path.ends_with("/tests.rs"))
 }
@@ -101,7 +106,8 @@ mod tests {
     use super::Source;
 
     fn check(check: fn(&str, &Source) -> Vec<crate::Offence>, path: &str, text: &str, expected: &[usize]) {
-        let found: Vec<usize> = check(path, &Source::new(text)).into_iter().map(|offence| offence.line).collect();
+        let source = Source { is_test: super::is_test_file(path), ..Source::new(text) };
+        let found: Vec<usize> = check(path, &source).into_iter().map(|offence| offence.line).collect();
         assert_eq!(found, expected, "{path}: {text}");
     }
 
@@ -110,6 +116,10 @@ mod tests {
         check(super::tests, "sdk/src/a.rs", "\n#[ignore = \"slow\"]\nfn f() {}", &[2]);
         check(super::tests, "sdk/src/a.rs", "#[cfg(test)]\nmod tests {\n fn f() { sleep(1) }\n}", &[3]);
         check(super::tests, "tests/flow/a.rs", "fn f() { thread::sleep(PERIOD) }", &[1]);
+        let paused = "#[tokio::test(start_paused = true)]\nasync fn f() { sleep(MS).await; thread::sleep(MS) }";
+        check(super::tests, "tests/flow/a.rs", &paused.replace("thread::sleep(MS)", ""), &[]);
+        check(super::tests, "tests/flow/a.rs", paused, &[2]);
+        check(super::tests, "tests/flow/a.rs", &format!("{paused}\n#[tokio::test]\nasync fn g() {{}}"), &[2, 2]);
         check(super::tests, "sdk/src/a.rs", "fn f() { sleep(1) } // #[ignore]", &[]);
         check(super::tests, "tests/controlplane/src/a.rs", "fn f() { sleep(1) }", &[]);
     }

@@ -12,7 +12,7 @@ const FILE_LINES: usize = 400;
 const FUNCTION_LINES: usize = 60;
 
 /// Names under which anything can be put, and so everything would be.
-const DRAWERS: [&str; 9] = ["utils", "util", "common", "helpers", "helper", "types", "misc", "shared", "prelude"];
+const DRAWERS: [&str; 7] = ["utils", "util", "common", "helpers", "helper", "types", "misc"];
 
 /// Finds files that do not open with a line on what they are for.
 pub(crate) fn head(path: &str, source: &Source) -> Vec<Offence> {
@@ -39,7 +39,9 @@ pub(crate) fn name(path: &str, source: &Source) -> Vec<Offence> {
             ));
         }
     }
-    for (offset, _) in source.code.match_indices("#[path") {
+    // Tests may compile a file that is also an input of other tests.
+    let paths = source.code.match_indices("#[path").filter(|_| !path.contains("tests/"));
+    for (offset, _) in paths {
         offences.push(Offence::new(path, source.line(offset), "let the path of a module follow from its name"));
     }
     offences
@@ -75,15 +77,31 @@ pub(crate) fn orphans(tree: &Tree) -> Vec<Offence> {
             continue;
         }
         for declaration in declarations(&Source::new(text)).into_iter().filter(|declaration| declaration.is_file) {
-            let own =
-                format!("{folder}/{}", declaration.inside.iter().fold(String::new(), |path, part| path + part + "/"));
-            let module = own + &declaration.name;
+            let module = declaration.file(&folder);
             open.push((format!("{module}.rs"), module));
         }
     }
     let advice = "declare it with `mod` or delete it: nothing compiles this file";
     let files = tree.rust().into_iter().map(|(path, _)| path);
     files.filter(|path| !reached.contains(*path)).map(|path| Offence::new(path, 1, advice)).collect()
+}
+
+/// Returns the files that only tests compile: declared under `#[cfg(test)]`, and all below them.
+pub(crate) fn test_files(tree: &Tree) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let mut open: Vec<(String, String, bool)> =
+        roots(tree).into_iter().map(|(path, folder)| (path, folder, false)).collect();
+    while let Some((path, folder, is_test)) = open.pop() {
+        let Some(text) = tree.text(&path) else { continue };
+        if is_test && !found.insert(path) {
+            continue;
+        }
+        for declaration in declarations(&Source::new(text)).into_iter().filter(|declaration| declaration.is_file) {
+            let module = declaration.file(&folder);
+            open.push((format!("{module}.rs"), module, is_test || declaration.is_test));
+        }
+    }
+    found
 }
 
 /// A `mod name;` or `mod name {`.
@@ -94,10 +112,20 @@ pub(crate) struct Declaration {
     line: usize,
     /// Whether it has a file of its own.
     is_file: bool,
+    /// Whether only tests compile it.
+    is_test: bool,
     /// The modules of the same file it stands in.
     inside: Vec<String>,
     /// Where its block starts and ends, if it has one.
     pub(crate) block: Option<std::ops::Range<usize>>,
+}
+
+impl Declaration {
+    /// Returns the path of its file, without the ending, where `folder` is that of the declaring module.
+    fn file(&self, folder: &str) -> String {
+        let inside = self.inside.iter().fold(String::new(), |path, part| path + part + "/");
+        format!("{folder}/{inside}{}", self.name)
+    }
 }
 
 /// Returns the modules that a file declares.
@@ -115,7 +143,10 @@ pub(crate) fn declarations(source: &Source) -> Vec<Declaration> {
         let block = source.block(offset).filter(|_| !is_file);
         let around = found.iter().filter(|outer| outer.block.as_ref().is_some_and(|block| block.contains(&offset)));
         let inside = around.map(|outer| outer.name.clone()).collect();
-        found.push(Declaration { name, line: source.line(offset), is_file, inside, block });
+        // Attributes and visibility stand between the end of the item before and the word `mod`.
+        let before = source.code[..offset].rfind([';', '}', '{']).map_or(0, |end| end + 1);
+        let is_test = source.code[before..offset].contains("cfg(test)");
+        found.push(Declaration { name, line: source.line(offset), is_file, is_test, inside, block });
     }
     found
 }
@@ -183,6 +214,19 @@ mod tests {
         assert_eq!(lines(super::size, "a.rs", &format!("\nfn f() {{\n{}\n// b\n}}", &body[9..])), []);
         assert_eq!(lines(super::size, "a.rs", &"a!();\n".repeat(401)), [1]);
         assert_eq!(lines(super::size, "a.rs", &"a!();\n// b\n\n".repeat(400)), []);
+    }
+
+    #[test]
+    fn files_of_tests_are_told_from_others() {
+        let tree = Tree::of(&[
+            ("a/Cargo.toml", ""),
+            ("a/src/lib.rs", "mod b;\n#[cfg(test)]\npub(crate) mod c;\nmod d;"),
+            ("a/src/b.rs", ""),
+            ("a/src/c.rs", "mod e;"),
+            ("a/src/c/e.rs", ""),
+            ("a/src/d.rs", ""),
+        ]);
+        assert_eq!(super::test_files(&tree).into_iter().collect::<Vec<_>>(), ["a/src/c.rs", "a/src/c/e.rs"]);
     }
 
     #[test]

@@ -110,7 +110,12 @@ fn rust(check: fn(&str, &source::Source) -> Vec<Offence>) -> Vec<Offence> {
     let tree = Tree::load();
     let files = tree.rust();
     assert!(files.len() > 10, "only {} Rust files found: is this the repository?", files.len());
-    files.into_iter().flat_map(|(path, text)| check(path, &source::Source::new(text))).collect()
+    let of_tests = layout::test_files(&tree);
+    let check = |(path, text)| {
+        let is_test = of_tests.contains(path) || habits::is_test_file(path);
+        check(path, &source::Source { is_test, ..source::Source::new(text) })
+    };
+    files.into_iter().flat_map(check).collect()
 }
 
 fn report(mut offences: Vec<Offence>) {

@@ -9,6 +9,8 @@ pub(crate) struct Source {
     pub(crate) comments: String,
     /// The original.
     pub(crate) text: String,
+    /// Whether only tests compile it.
+    pub(crate) is_test: bool,
 }
 
 /// What the scanner is inside of.
@@ -52,7 +54,7 @@ impl Source {
             state = next;
             at += taken;
         }
-        Self { code, comments, text: text.to_owned() }
+        Self { code, comments, text: text.to_owned(), is_test: false }
     }
 
     /// Returns the line, counted from 1, of an offset.

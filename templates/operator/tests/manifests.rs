@@ -1,6 +1,8 @@
 //! What the binary prints is complete. Runs without a cluster.
 use std::process::Command;
 
+const OPERATOR: &str = env!("CARGO_BIN_EXE_{{project-name}}");
+
 #[test]
 fn the_crd_describes_the_kind() {
     check("crds", &["kind: {{kind}}", "group: {{group}}", "scope: {% if scope == "namespaced" %}Namespaced{% else %}Cluster{% endif %}", "greeting:", "conditions:"]);
@@ -18,7 +20,7 @@ fn the_sample_is_of_the_kind() {
 }
 
 fn check(command: &str, parts: &[&str]) {
-    let output = Command::new(env!("CARGO_BIN_EXE_{{project-name}}")).arg(command).output().expect("the operator starts");
+    let output = Command::new(OPERATOR).arg(command).output().expect("the operator starts");
     assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
     let printed = String::from_utf8(output.stdout).expect("YAML is UTF-8");
     for part in parts {
