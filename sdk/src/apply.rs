@@ -29,10 +29,28 @@ pub(crate) use finalizer::{Held, Holder};
 pub(crate) use status::Statement;
 
 use contain::contains;
+use digest::Digest;
 use desired::{DESIRED_HASH, Desired};
 use fields::{FieldSet, Interner};
 use fingerprint::{Decision, Fingerprint, Live, decide};
 use memory::{Child, FinalizerMemory, FinalizerWrite, Memory};
+
+/// Returns a short hash of `value`: the same in every process and for every build, whatever the order of its keys.
+///
+/// Meant for annotations of pod templates, so that pods are rolled when what they mount changes. Not cryptographic:
+/// equal values hash the same, different ones practically never, and nothing is hidden.
+///
+/// # Errors
+/// When `value` has no form in JSON, such as a map with keys that are no strings.
+///
+/// ```
+/// let content = std::collections::BTreeMap::from([("index.html", "hello")]);
+/// assert_eq!(kubewright::checksum(&content)?, kubewright::checksum(&serde_json::json!({ "index.html": "hello" }))?);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+pub fn checksum(value: &impl serde::Serialize) -> Result<String, serde_json::Error> {
+    Ok(format!("{:016x}", Digest::of(&serde_json::to_value(value)?)))
+}
 
 /// How often the removal of a finalizer is tried again on the live object before it counts as a conflict.
 const REMOVAL_ATTEMPTS: u32 = 3;

@@ -39,6 +39,7 @@ pub mod cli;
 #[doc(hidden)]
 pub mod __private;
 
+pub use apply::checksum;
 #[cfg(feature = "cli")]
 pub use cli::main;
 pub use client::Client;

@@ -49,7 +49,7 @@ fn deployment(site: &Website, replicas: i32, content: &ConfigMap) -> Result<Depl
             "replicas": replicas,
             "selector": { "matchLabels": labels },
             "template": {
-                "metadata": { "labels": labels, "annotations": { "demo.kubewright.dev/content": kubewright::checksum(&content.data) } },
+                "metadata": { "labels": labels, "annotations": { "demo.kubewright.dev/content": kubewright::checksum(&content.data)? } },
                 "spec": {
                     "containers": [{
                         "name": "server",
