@@ -10,25 +10,25 @@ use serde::{Deserialize, Serialize};
 /// A static website.
 #[derive(CustomResource, Operator, Serialize, Deserialize, JsonSchema, Clone, Debug)]
 #[kube(group = "demo.kubewright.dev", version = "v1", kind = "Website", namespaced, status = "WebsiteStatus")]
-#[kube(printcolumn(name = "Host", jsonPath = ".spec.host", type_ = "string"))]
+#[kube(printcolumn(name = "Host", json_path = ".spec.host", type_ = "string"))]
 #[operator(owns(Deployment, Service), watches(ConfigMap, by = spec.content), index(by_host = spec.host), cleanup)]
 #[serde(rename_all = "camelCase")]
-pub struct WebsiteSpec {
+pub(crate) struct WebsiteSpec {
     /// The name the site is reached by.
-    pub host: String,
+    pub(crate) host: String,
     /// Name of the ConfigMap that holds its files.
-    pub content: String,
+    pub(crate) content: String,
     /// How many pods serve it.
     #[schemars(range(min = 0))]
-    pub replicas: i32,
+    pub(crate) replicas: i32,
 }
 
 /// What is known about a website.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default)]
 #[serde(rename_all = "camelCase", default)]
-pub struct WebsiteStatus {
+pub(crate) struct WebsiteStatus {
     /// How many pods answer.
-    pub ready_replicas: i32,
+    pub(crate) ready_replicas: i32,
     /// `Ready`: whether all of them do.
-    pub conditions: Vec<Condition>,
+    pub(crate) conditions: Vec<Condition>,
 }

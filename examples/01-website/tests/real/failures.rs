@@ -17,7 +17,7 @@ fn refused(operator: &Operator, words: &[&str]) -> Outcome {
     seen.map_err(|error| format!("{error}; it says: {last}\n{}", operator.log()).into())
 }
 
-pub fn a_missing_crd_is_named_and_waited_for(cluster: &ControlPlane) -> Outcome {
+pub(crate) fn a_missing_crd_is_named_and_waited_for(cluster: &ControlPlane) -> Outcome {
     let kubeconfig = install(cluster, "default", &[])?;
     cluster.kubectl(&["delete", "crd/websites.demo.kubewright.dev"], "")?.success()?;
     let operator = Operator::start(&kubeconfig, &[])?;
@@ -29,7 +29,7 @@ pub fn a_missing_crd_is_named_and_waited_for(cluster: &ControlPlane) -> Outcome 
     wait_ready(cluster, "default", "hello")
 }
 
-pub fn a_missing_permission_is_named(scope: &TestScope) -> Outcome {
+pub(crate) fn a_missing_permission_is_named(scope: &TestScope) -> Outcome {
     let (cluster, namespace) = (scope.control_plane(), scope.namespace());
     let arguments = ["--watch-namespace", namespace];
     let kubeconfig = install(cluster, namespace, &arguments)?;
@@ -44,7 +44,7 @@ pub fn a_missing_permission_is_named(scope: &TestScope) -> Outcome {
     operator.ready()
 }
 
-pub fn an_unreachable_server_is_named(scope: &TestScope) -> Outcome {
+pub(crate) fn an_unreachable_server_is_named(scope: &TestScope) -> Outcome {
     // A port that was free a moment ago: nobody listens there.
     let free = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
     let kubeconfig = scope.control_plane().directory().join("unreachable.yaml");
@@ -59,7 +59,7 @@ pub fn an_unreachable_server_is_named(scope: &TestScope) -> Outcome {
     refused(&operator, &[&free.to_string(), "cannot be reached"])
 }
 
-pub fn a_wrong_kubeconfig_is_named(scope: &TestScope) -> Outcome {
+pub(crate) fn a_wrong_kubeconfig_is_named(scope: &TestScope) -> Outcome {
     let run =
         |path: &str| -> Outcome<Output> { Ok(Command::new(WEBSITE).arg("run").env("KUBECONFIG", path).output()?) };
     let broken = scope.control_plane().directory().join("broken.yaml");
@@ -79,7 +79,7 @@ pub fn a_wrong_kubeconfig_is_named(scope: &TestScope) -> Outcome {
     Ok(())
 }
 
-pub fn sigterm_stops_it_with_success(scope: &TestScope) -> Outcome {
+pub(crate) fn sigterm_stops_it_with_success(scope: &TestScope) -> Outcome {
     let operator = operator_in(scope)?;
     operator.ready()?;
     assert_eq!(operator.terminate()?, Some(0));

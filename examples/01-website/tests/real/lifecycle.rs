@@ -4,7 +4,7 @@ use controlplane::{ControlPlane, TestScope, eventually};
 use super::operator::{Operator, Outcome, PATIENCE, install};
 
 /// A ConfigMap and a Website that names it.
-pub fn website(name: &str, content: &str, replicas: u32) -> String {
+pub(crate) fn website(name: &str, content: &str, replicas: u32) -> String {
     format!(
         r#"{{"apiVersion": "v1", "kind": "List", "items": [
             {{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {{"name": "{content}"}}, "data": {{"index.html": "hello"}}}},
@@ -15,14 +15,14 @@ pub fn website(name: &str, content: &str, replicas: u32) -> String {
 }
 
 /// Installs and starts the operator for one namespace.
-pub fn operator_in(scope: &TestScope) -> Outcome<Operator> {
+pub(crate) fn operator_in(scope: &TestScope) -> Outcome<Operator> {
     let namespace = scope.namespace();
     let kubeconfig = install(scope.control_plane(), namespace, &["--watch-namespace", namespace])?;
     Operator::start(&kubeconfig, &["--watch-namespace", namespace])
 }
 
 /// Waits until a JSON path of an object prints `expected`.
-pub fn wait_for(cluster: &ControlPlane, namespace: &str, object: &str, path: &str, expected: &str) -> Outcome {
+pub(crate) fn wait_for(cluster: &ControlPlane, namespace: &str, object: &str, path: &str, expected: &str) -> Outcome {
     let path = format!("jsonpath={{{path}}}");
     eventually(&format!("{object} {path} to be {expected:?}"), PATIENCE, || {
         let found = cluster.kubectl(&["get", object, "-n", namespace, "-o", &path], "")?.success()?;
@@ -32,7 +32,7 @@ pub fn wait_for(cluster: &ControlPlane, namespace: &str, object: &str, path: &st
 }
 
 /// Waits until the API server does not know an object any more.
-pub fn wait_gone(cluster: &ControlPlane, namespace: &str, object: &str) -> Outcome {
+pub(crate) fn wait_gone(cluster: &ControlPlane, namespace: &str, object: &str) -> Outcome {
     eventually(&format!("{object} to be gone"), PATIENCE, || {
         let output =
             cluster.kubectl(&["get", object, "-n", namespace, "--ignore-not-found", "-o", "name"], "")?.success()?;
@@ -43,12 +43,12 @@ pub fn wait_gone(cluster: &ControlPlane, namespace: &str, object: &str) -> Outco
 
 const READY: &str = ".status.conditions[?(@.type==\"Ready\")].status";
 
-pub fn wait_ready(cluster: &ControlPlane, namespace: &str, name: &str) -> Outcome {
+pub(crate) fn wait_ready(cluster: &ControlPlane, namespace: &str, name: &str) -> Outcome {
     wait_for(cluster, namespace, &format!("website/{name}"), READY, "True")
 }
 
 /// The operator of this test sees the whole cluster under its cluster role, so it has a control plane of its own.
-pub fn a_website_lives_and_leaves_nothing_behind(cluster: &ControlPlane) -> Outcome {
+pub(crate) fn a_website_lives_and_leaves_nothing_behind(cluster: &ControlPlane) -> Outcome {
     let kubeconfig = install(cluster, "default", &[])?;
     let operator = Operator::start(&kubeconfig, &[])?;
     cluster.kubectl(&["create", "namespace", "web"], "")?.success()?;
@@ -84,7 +84,7 @@ pub fn a_website_lives_and_leaves_nothing_behind(cluster: &ControlPlane) -> Outc
     Ok(())
 }
 
-pub fn a_deleted_or_edited_child_comes_back(scope: &TestScope) -> Outcome {
+pub(crate) fn a_deleted_or_edited_child_comes_back(scope: &TestScope) -> Outcome {
     let (cluster, namespace) = (scope.control_plane(), scope.namespace());
     let _operator = operator_in(scope)?;
     cluster.kubectl(&["apply", "-n", namespace, "-f", "-"], &website("hello", "pages", 1))?.success()?;
@@ -115,7 +115,7 @@ pub fn a_deleted_or_edited_child_comes_back(scope: &TestScope) -> Outcome {
     wait_for(cluster, namespace, "service/hello", ".metadata.labels.team", "web")
 }
 
-pub fn a_changed_config_map_reconciles_exactly_its_websites(scope: &TestScope) -> Outcome {
+pub(crate) fn a_changed_config_map_reconciles_exactly_its_websites(scope: &TestScope) -> Outcome {
     let (cluster, namespace) = (scope.control_plane(), scope.namespace());
     let operator = operator_in(scope)?;
     for (name, content) in [("one", "shared"), ("two", "shared"), ("three", "other")] {
@@ -151,7 +151,7 @@ pub fn a_changed_config_map_reconciles_exactly_its_websites(scope: &TestScope) -
     Ok(())
 }
 
-pub fn cleanup_runs_before_the_finalizer_goes(scope: &TestScope) -> Outcome {
+pub(crate) fn cleanup_runs_before_the_finalizer_goes(scope: &TestScope) -> Outcome {
     let (cluster, namespace) = (scope.control_plane(), scope.namespace());
     let operator = operator_in(scope)?;
     cluster.kubectl(&["apply", "-n", namespace, "-f", "-"], &website("hello", "pages", 2))?.success()?;
@@ -174,7 +174,7 @@ pub fn cleanup_runs_before_the_finalizer_goes(scope: &TestScope) -> Outcome {
 }
 
 /// Waits until none of `keys` has been reconciled for a while, and returns how often each was.
-pub fn settled(operator: &Operator, keys: &[String]) -> Outcome<Vec<usize>> {
+pub(crate) fn settled(operator: &Operator, keys: &[String]) -> Outcome<Vec<usize>> {
     settled_again(operator, keys)
 }
 

@@ -10,15 +10,15 @@ use std::time::Duration;
 use controlplane::{ControlPlane, eventually};
 
 /// The binary under test.
-pub const WEBSITE: &str = env!("CARGO_BIN_EXE_website");
+pub(crate) const WEBSITE: &str = env!("CARGO_BIN_EXE_website");
 
 /// How long anything may take: generous, since two cores run several control planes at once.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-pub type Outcome<T = ()> = Result<T, Box<dyn Error>>;
+pub(crate) type Outcome<T = ()> = Result<T, Box<dyn Error>>;
 
 /// A running operator. Dropping it kills the process.
-pub struct Operator {
+pub(crate) struct Operator {
     child: Child,
     log: Arc<Mutex<Vec<serde_json::Value>>>,
     reader: Option<JoinHandle<()>>,
@@ -26,7 +26,7 @@ pub struct Operator {
 
 impl Operator {
     /// Starts `website run` with `kubeconfig` and `arguments`.
-    pub fn start(kubeconfig: &Path, arguments: &[&str]) -> Outcome<Self> {
+    pub(crate) fn start(kubeconfig: &Path, arguments: &[&str]) -> Outcome<Self> {
         let mut child = Command::new(WEBSITE)
             .args(["run", "--log-format", "json", "--log-level", "kubewright=debug"])
             .args(["--health-probe-bind-address", "127.0.0.1:0"])
@@ -49,34 +49,34 @@ impl Operator {
     }
 
     /// Waits until `/readyz` answers 200.
-    pub fn ready(&self) -> Outcome {
+    pub(crate) fn ready(&self) -> Outcome {
         eventually("the operator to be ready", PATIENCE, || Ok((self.readyz()?.0 == 200).then_some(())))?;
         Ok(())
     }
 
     /// Asks `/readyz`: the status code and the body.
-    pub fn readyz(&self) -> Outcome<(u16, String)> {
+    pub(crate) fn readyz(&self) -> Outcome<(u16, String)> {
         let address = self.address()?;
         get(&address, "/readyz?verbose")
     }
 
     /// Counts the finished reconciles of `namespace/name` so far.
-    pub fn reconciles(&self, key: &str) -> usize {
+    pub(crate) fn reconciles(&self, key: &str) -> usize {
         self.logged(|entry| entry["fields"]["message"] == "reconciled" && entry["span"]["object"] == key)
     }
 
     /// Counts the log entries that `matches`.
-    pub fn logged(&self, matches: impl Fn(&serde_json::Value) -> bool) -> usize {
+    pub(crate) fn logged(&self, matches: impl Fn(&serde_json::Value) -> bool) -> usize {
         self.log.lock().unwrap().iter().filter(|entry| matches(entry)).count()
     }
 
     /// Returns the whole log, for messages of failing tests.
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         self.log.lock().unwrap().iter().map(|entry| format!("{entry}\n")).collect()
     }
 
     /// Sends SIGTERM and returns the exit code.
-    pub fn terminate(mut self) -> Outcome<Option<i32>> {
+    pub(crate) fn terminate(mut self) -> Outcome<Option<i32>> {
         let id = self.child.id().to_string();
         Command::new("kill").args(["-TERM", &id]).status()?;
         let status = eventually("the operator to end", PATIENCE, || Ok(self.child.try_wait()?))?;
@@ -102,7 +102,7 @@ impl Drop for Operator {
 }
 
 /// Installs the printed CRD and role for a service account in `namespace`, and returns a kubeconfig of that account.
-pub fn install(cluster: &ControlPlane, namespace: &str, rbac: &[&str]) -> Outcome<std::path::PathBuf> {
+pub(crate) fn install(cluster: &ControlPlane, namespace: &str, rbac: &[&str]) -> Outcome<std::path::PathBuf> {
     apply_without_warning(cluster, &printed(&["crds"])?)?;
     cluster.kubectl(&["wait", "--for=condition=Established", "crd/websites.demo.kubewright.dev"], "")?.success()?;
     cluster.kubectl(&["create", "serviceaccount", "website", "-n", namespace], "")?.success()?;
@@ -114,7 +114,7 @@ pub fn install(cluster: &ControlPlane, namespace: &str, rbac: &[&str]) -> Outcom
 }
 
 /// Runs the binary and returns what it printed.
-pub fn printed(arguments: &[&str]) -> Outcome<String> {
+pub(crate) fn printed(arguments: &[&str]) -> Outcome<String> {
     let output = Command::new(WEBSITE).args(arguments).output()?;
     if !output.status.success() {
         return Err(format!("website {arguments:?}: {}", String::from_utf8_lossy(&output.stderr)).into());

@@ -8,7 +8,7 @@ use super::operator::{Operator, Outcome, install};
 
 const OUTAGE: Duration = Duration::from_secs(20);
 
-pub fn an_outage_of_the_api_server_loses_nothing(cluster: &ControlPlane) -> Outcome {
+pub(crate) fn an_outage_of_the_api_server_loses_nothing(cluster: &ControlPlane) -> Outcome {
     let kubeconfig = install(cluster, "default", &[])?;
     let operator = Operator::start(&kubeconfig, &[])?;
     for name in ["edited", "deleted", "kept"] {

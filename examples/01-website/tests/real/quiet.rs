@@ -19,7 +19,7 @@ fn versions(cluster: &ControlPlane, namespace: &str) -> Outcome<String> {
         .success()?)
 }
 
-pub fn an_unchanged_website_costs_no_request(scope: &TestScope) -> Outcome {
+pub(crate) fn an_unchanged_website_costs_no_request(scope: &TestScope) -> Outcome {
     let (cluster, namespace) = (scope.control_plane(), scope.namespace());
     let operator = operator_in(scope)?;
     cluster.kubectl(&["apply", "-n", namespace, "-f", "-"], &website("hello", "pages", 2))?.success()?;
@@ -39,7 +39,7 @@ pub fn an_unchanged_website_costs_no_request(scope: &TestScope) -> Outcome {
     Ok(())
 }
 
-pub fn a_restart_applies_each_child_at_most_once_and_changes_nothing(scope: &TestScope) -> Outcome {
+pub(crate) fn a_restart_applies_each_child_at_most_once_and_changes_nothing(scope: &TestScope) -> Outcome {
     let (cluster, namespace) = (scope.control_plane(), scope.namespace());
     let arguments = ["--watch-namespace", namespace];
     let kubeconfig = install(cluster, namespace, &arguments)?;
