@@ -26,7 +26,7 @@ mod worker;
 
 pub use count::Counts;
 pub use source::SourceStatus;
-pub(crate) use source::{Feed, MapFunction, Source};
+pub(crate) use source::{Feed, Source, describe};
 
 use count::Counters;
 use worker::Worker;
@@ -181,7 +181,7 @@ async fn finish(mut workers: JoinSet<()>, grace: Duration, counters: &Counters) 
 }
 
 /// Runs `future` for at most `limit`; `None` when it did not end by then.
-async fn within<F: Future>(limit: Duration, future: F) -> Option<F::Output> {
+pub(crate) async fn within<F: Future>(limit: Duration, future: F) -> Option<F::Output> {
     tokio::select! {
         biased;
         output = future => Some(output),

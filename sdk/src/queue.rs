@@ -43,8 +43,10 @@ use limiter::{ItemExponential, RateLimiter};
 ///
 /// // A worker: as many as you like may run this loop at once.
 /// # let mut attempts = 0;
-/// # let mut work = |_: &ObjectKey| { attempts += 1; if attempts == 1 { Err(()) } else { Ok(()) } };
+/// # let work = |_: &ObjectKey, attempts| if attempts == 1 { Err("not yet") } else { Ok(()) };
 /// while let Some(key) = queue.get().await {
+/// #   attempts += 1;
+/// #   let work = |key| work(key, attempts);
 ///     match work(&key) {
 ///         Ok(()) => queue.forget(&key),
 ///         Err(_) => queue.add_rate_limited(key.clone()), // again after 5 ms, 10 ms, ..

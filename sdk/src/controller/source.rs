@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 
 use crate::informer::{RawEvent, SharedInformer};
 use crate::queue::WorkQueue;
-use crate::reflector::Failure;
+use crate::reflector::{Failure, Target};
 use crate::resource::{ObjectKey, ResourceType};
 use crate::wire::{Metadata, RawObject};
 
@@ -40,7 +40,7 @@ impl Source {
 
     /// Objects of any kind: `map` names the primaries of the old and of the new object, from its JSON.
     pub(crate) fn mapped(informer: &Arc<SharedInformer>, map: MapFunction) -> Self {
-        let mut map = Guarded::new(informer.target().resource.to_string(), map);
+        let mut map = Guarded::new(describe(informer.target()), map);
         Self::events(informer, move |event| match event {
             RawEvent::Updated { old, new } => mapping::both(map.keys(old), map.keys(new)),
             RawEvent::Added { object, .. } | RawEvent::Deleted { last: object, .. } => map.keys(object),
@@ -68,15 +68,16 @@ impl Source {
         Self::new(move |queue| {
             let handler = move |event: RawEvent| map(&event).into_iter().for_each(|key| queue.add(key));
             let registration = Arc::new(informer.add_inline_handler(Box::new(handler)));
-            let synced = Arc::clone(&registration);
+            // Whoever asks for the status must not keep the handler registered.
+            let synced = Arc::downgrade(&registration);
             let waiting = Arc::clone(&registration);
             let status = informer.status();
             Feed {
-                registration,
+                _registration: Box::new(registration),
                 synced: async move { waiting.synced().await }.boxed(),
                 status: Arc::new(move || SourceStatus {
-                    kind: informer.target().resource.to_string(),
-                    synced: synced.has_synced(),
+                    kind: describe(informer.target()),
+                    synced: synced.upgrade().is_some_and(|registration| registration.has_synced()),
                     failure: status.borrow().failure.clone(),
                 }),
             }
@@ -96,7 +97,7 @@ impl Source {
 /// A source that feeds a queue; dropping it ends that.
 pub(crate) struct Feed {
     /// Keeps the handler registered.
-    pub(crate) registration: Arc<dyn Any + Send + Sync>,
+    pub(crate) _registration: Box<dyn Any + Send + Sync>,
     /// Ends once the handler has seen its whole initial list.
     pub(crate) synced: BoxFuture<'static, ()>,
     /// Tells how the source is doing.
@@ -106,12 +107,20 @@ pub(crate) struct Feed {
 /// How one watched kind is doing.
 #[derive(Clone, Debug)]
 pub struct SourceStatus {
-    /// The kind, as in `deployments.apps/v1`.
+    /// The kind, as in `deployments.apps/v1`, and which part of it is watched.
     pub kind: String,
     /// Whether the first whole list has been taken in.
     pub synced: bool,
     /// What fails now, and what to do about it.
     pub failure: Option<Arc<Failure>>,
+}
+
+/// Names what is watched: the kind, and what narrows it.
+pub(crate) fn describe(target: &Target) -> String {
+    let narrowed = [("namespace", &target.namespace), ("labels", &target.labels), ("fields", &target.fields)];
+    let parts: Vec<_> =
+        narrowed.into_iter().filter_map(|(name, value)| Some(format!("{name} {}", value.as_ref()?))).collect();
+    if parts.is_empty() { target.resource.to_string() } else { format!("{} ({})", target.resource, parts.join(", ")) }
 }
 
 /// The primaries that a related object, given as JSON, concerns.
@@ -177,6 +186,16 @@ impl fmt::Debug for Feed {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_narrowed_kind_says_so_in_its_name() {
+        let resource = ResourceType::of::<k8s_openapi::api::apps::v1::Deployment>();
+        let mut target = Target { resource, namespace: None, labels: None, fields: None, metadata_only: false };
+        assert_eq!(describe(&target), "deployments.apps/v1");
+        target.namespace = Some("web".into());
+        target.labels = Some("app=front".into());
+        assert_eq!(describe(&target), "deployments.apps/v1 (namespace web, labels app=front)");
+    }
 
     #[test]
     fn h4_an_object_that_cannot_be_mapped_is_dropped_and_the_next_one_is_not() {

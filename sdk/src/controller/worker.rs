@@ -104,7 +104,9 @@ impl Worker {
             }
             Attempt::Returned(Err(error)) => error.to_string(),
             Attempt::Panicked(message) => format!("panicked: {message}"),
-            Attempt::TimedOut => format!("passed its deadline of {:?} and was dropped", self.deadline.unwrap_or_default()),
+            Attempt::TimedOut => {
+                format!("passed its deadline of {:?} and was dropped", self.deadline.unwrap_or_default())
+            }
         };
         let next = match attempt.follow_up() {
             FollowUp::Forget => "not retried before the object changes",

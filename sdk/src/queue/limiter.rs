@@ -275,8 +275,8 @@ mod tests {
         let now = start();
         let mut bucket = Bucket::new(100 * MS, 3);
         let mut when = |at: Duration| RateLimiter::<()>::when(&mut bucket, &(), now + at).as_millis();
-        assert_eq!([when(0 * MS), when(0 * MS), when(0 * MS)], [0, 0, 0]);
-        assert_eq!([when(0 * MS), when(0 * MS)], [100, 200]);
+        assert_eq!([when(Duration::ZERO), when(Duration::ZERO), when(Duration::ZERO)], [0, 0, 0]);
+        assert_eq!([when(Duration::ZERO), when(Duration::ZERO)], [100, 200]);
         assert_eq!(when(50 * MS), 250);
         assert_eq!([when(9000 * MS), when(9000 * MS), when(9000 * MS), when(9000 * MS)], [0, 0, 0, 100]);
         let mut endless = Bucket::new(Duration::MAX, u32::MAX);
