@@ -25,6 +25,11 @@ pub mod reconcile;
 
 pub mod operator;
 
+#[cfg(feature = "cli")]
+pub mod cli;
+
+#[cfg(feature = "cli")]
+pub use cli::main;
 pub use client::Client;
 pub use informer::Informer;
 pub use informer::factory::InformerFactory;

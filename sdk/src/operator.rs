@@ -3,6 +3,7 @@ use std::future::Future;
 
 use crate::client::Client;
 use crate::declare::Primary;
+use crate::declare::rbac::Declared;
 use crate::informer::factory::InformerFactory;
 use crate::reconcile::{Reconciler, Result};
 
@@ -27,7 +28,9 @@ impl Setup {
 
 /// An operator: declared, not yet running.
 #[derive(Debug)]
-pub struct Operator {}
+pub struct Operator {
+    declared: Declared,
+}
 
 impl Operator {
     /// Joins the declaration of `P` and the way to make its reconciler.
@@ -39,6 +42,11 @@ impl Operator {
         Fut: Future<Output = Result<R>> + Send + 'static,
     {
         let _ = make;
-        panic!("skeleton")
+        Self { declared: P::declaration().erase() }
+    }
+
+    /// Returns what the operator declares.
+    pub fn declared(&self) -> &Declared {
+        &self.declared
     }
 }

@@ -1,0 +1,64 @@
+//! Running the operators: logs, runtime, client, and the manager that does the rest.
+use std::error::Error as _;
+use std::io::{self, IsTerminal};
+
+use tracing_subscriber::EnvFilter;
+
+use crate::client::config::ConfigOptions;
+use crate::client::{self, Client};
+use crate::operator::Operator;
+
+use super::args::{LogFormat, RunArgs};
+
+/// Runs until it is told to stop. The failure that ended it, if any, is one line.
+pub(super) fn run(operators: Vec<Operator>, args: &RunArgs) -> Result<(), String> {
+    log(args);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| format!("cannot start the runtime: {error}"))?;
+    runtime.block_on(async {
+        let options = ConfigOptions { kubeconfig: args.kubeconfig.clone(), context: args.context.clone() };
+        let client = Client::from_options(&options).await.map_err(|error| chain(&error))?;
+        let options = RunOptions {
+            watch_namespace: args.watch_namespace.0.clone(),
+            probe_address: args.health_probe_bind_address.0,
+        };
+        operate(client, operators, options).await
+    })
+}
+
+/// What `run` was told.
+#[derive(Clone, Debug)]
+struct RunOptions {
+    /// The only namespace that is watched, if not all.
+    watch_namespace: Option<String>,
+    /// Where probes and metrics are served, if at all.
+    probe_address: Option<std::net::SocketAddr>,
+}
+
+/// Hands the operators to the manager.
+async fn operate(client: Client, operators: Vec<Operator>, options: RunOptions) -> Result<(), String> {
+    let _ = (client, operators, options.watch_namespace, options.probe_address);
+    panic!("skeleton")
+}
+
+/// A subscriber that the user's own main installed before stays.
+fn log(args: &RunArgs) {
+    let filter = EnvFilter::new(&args.log_level);
+    let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(colour);
+    let _ = match args.log_format {
+        LogFormat::Text => builder.try_init(),
+        LogFormat::Json => builder.json().try_init(),
+    };
+}
+
+/// An error and its causes in one line.
+fn chain(error: &client::Error) -> String {
+    let mut message = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        message = format!("{message}: {error}");
+        cause = error.source();
+    }
+    message
+}
