@@ -13,11 +13,11 @@ use super::*;
 
 /// Server-side apply as far as the writer can tell: merge, own what was sent, bump the version when something changed.
 #[derive(Debug, Default)]
-struct Api {
-    objects: HashMap<String, Value>,
-    version: u64,
-    log: Vec<String>,
-    fail_next: Option<u16>,
+pub(crate) struct Api {
+    pub(crate) objects: HashMap<String, Value>,
+    pub(crate) version: u64,
+    pub(crate) log: Vec<String>,
+    pub(crate) fail_next: Option<u16>,
 }
 
 impl Api {
@@ -80,7 +80,7 @@ impl Api {
         if object == before { object } else { self.store(path, object) }
     }
 
-    fn store(&mut self, path: &str, mut object: Value) -> Value {
+    pub(crate) fn store(&mut self, path: &str, mut object: Value) -> Value {
         self.version += 1;
         object["metadata"]["resourceVersion"] = self.version.to_string().into();
         self.objects.insert(path.to_owned(), object.clone());
@@ -203,7 +203,8 @@ impl World {
     }
 }
 
-fn writer(api: &Arc<Mutex<Api>>, resource: &ResourceType) -> Writer {
+/// A client whose every request `api` answers.
+pub(crate) fn client(api: &Arc<Mutex<Api>>) -> Client {
     let api = Arc::clone(api);
     let service = tower::service_fn(move |request: Request<Body>| {
         let api = Arc::clone(&api);
@@ -215,9 +216,12 @@ fn writer(api: &Arc<Mutex<Api>>, resource: &ResourceType) -> Writer {
             Ok::<_, Infallible>(answer.unwrap())
         }
     });
-    let client = Client::new(kube::Client::new(service, "default"));
+    Client::new(kube::Client::new(service, "default"))
+}
+
+fn writer(api: &Arc<Mutex<Api>>, resource: &ResourceType) -> Writer {
     let schema = StatusSchema { subresource: true, conditions: true, observed_generation: true };
-    Writer::new(client, "site", resource, schema)
+    Writer::new(client(api), "site", resource, schema)
 }
 
 #[tokio::test]

@@ -35,7 +35,7 @@ impl Documents {
 
     fn push_rbac(&mut self, operators: &[Declared], account: &Account) -> Result<(), serde_yaml_ng::Error> {
         let rbac = rbac::rbac(operators, account);
-        for (role, binding) in &rbac.cluster {
+        if let Some((role, binding)) = &rbac.cluster {
             self.push(role)?;
             self.push(binding)?;
         }

@@ -53,15 +53,19 @@ impl InformerFactory {
 
     /// Returns the informer of a part of `K`, the same for every caller that asks for the same part.
     pub fn narrowed<K: Kind>(&self, narrow: &Narrow) -> Informer<K> {
-        let target = self.target(ResourceType::of::<K>(), narrow);
+        Informer::new(self.shared(ResourceType::of::<K>(), narrow))
+    }
+
+    /// Returns the informer of a part of a kind without its type, the same for every caller that asks for the same part.
+    pub(crate) fn shared(&self, resource: ResourceType, narrow: &Narrow) -> Arc<SharedInformer> {
+        let target = self.target(resource, narrow);
         let mut informers = self.owner.informers();
         let known = informers.all.iter().find(|known| *known.target() == target);
-        let shared = known.cloned().unwrap_or_else(|| {
+        known.cloned().unwrap_or_else(|| {
             let shared = SharedInformer::new(target);
             informers.all.push(Arc::clone(&shared));
             shared
-        });
-        Informer::new(shared)
+        })
     }
 
     /// Starts every informer that was asked for and is not running yet. Call again for later ones.
