@@ -87,53 +87,20 @@ impl std::fmt::Debug for Operator {
     }
 }
 
-/// One operator, or a tuple of them: what one binary runs.
-pub trait IntoOperators {
-    /// Returns them in order.
-    fn into_operators(self) -> Vec<Operator>;
-}
-
-impl IntoOperators for Operator {
-    fn into_operators(self) -> Vec<Operator> {
-        vec![self]
-    }
-}
-
-macro_rules! tuples {
-    ($($(($member:ident $index:tt))+;)+) => {$(
-        impl<$($member: IntoOperators),+> IntoOperators for ($($member,)+) {
-            fn into_operators(self) -> Vec<Operator> {
-                let mut operators = Vec::new();
-                $(operators.extend(self.$index.into_operators());)+
-                operators
-            }
-        }
-    )+};
-}
-
-// Tuples nest, so these are enough for any number.
-tuples! {
-    (A 0);
-    (A 0)(B 1);
-    (A 0)(B 1)(C 2);
-    (A 0)(B 1)(C 2)(D 3);
-    (A 0)(B 1)(C 2)(D 3)(E 4);
-    (A 0)(B 1)(C 2)(D 3)(E 4)(F 5);
-}
-
 fn assemble<P: Primary, R: Reconciler<P>>(
     declaration: Declaration<P>,
     setup: &Setup,
     reconciler: R,
 ) -> (Controller, ReconcileFn) {
-    let primary = DeclaredInformer::<P>::new(&setup.informers);
-    let controller = Controller::new(declaration.name, declaration.concurrency).source(Source::primary(primary.shared()));
-    let controller = declaration.relations.iter().fold(controller, |controller, relation| {
-        let informer = setup.informers.shared(relation.resource.clone(), &relation.narrow);
-        controller.source(source(relation, &informer, &declaration, &primary))
+    let shared = Arc::new(Shared::new(declaration, setup.client.clone(), &setup.informers));
+    let declaration = shared.declaration();
+    let controller = Controller::new(declaration.name, declaration.concurrency);
+    let controller = controller.source(Source::primary(shared.primary().shared()));
+    let related = declaration.relations.iter().zip(shared.relations());
+    let controller = related.fold(controller, |controller, (relation, informer)| {
+        controller.source(source(relation, informer, declaration, shared.primary()))
     });
-    let shared = Shared::new(declaration, setup.client.clone(), &setup.informers);
-    (controller, dispatch::dispatch(Arc::new(shared), reconciler))
+    (controller, dispatch::dispatch(shared, reconciler))
 }
 
 fn source<P: Primary>(

@@ -56,7 +56,7 @@ impl InformerFactory {
         Informer::new(self.shared(ResourceType::of::<K>(), narrow))
     }
 
-    /// Returns the informer of a part of a kind, for callers that know the kind as data only.
+    /// Returns the informer of a part of a kind without its type, the same for every caller that asks for the same part.
     pub(crate) fn shared(&self, resource: ResourceType, narrow: &Narrow) -> Arc<SharedInformer> {
         let target = self.target(resource, narrow);
         let mut informers = self.owner.informers();

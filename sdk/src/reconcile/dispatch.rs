@@ -91,20 +91,4 @@ fn step(deleting: bool, held: Option<Held>) -> Step {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn deletion_and_finalizer_decide_what_is_called() {
-        let check = |deleting, held, expected| assert_eq!(step(deleting, held), expected, "{deleting} {held:?}");
-        check(false, None, Step::Reconcile);
-        check(true, None, Step::Leave);
-        check(false, Some(Held::No), Step::HoldAndReconcile);
-        check(false, Some(Held::Yes), Step::Reconcile);
-        check(true, Some(Held::Yes), Step::Cleanup);
-        check(true, Some(Held::No), Step::Leave);
-        check(true, Some(Held::Released), Step::Leave);
-        // Released only ever happens while deleting; were the cache to say otherwise, it is merely old.
-        check(false, Some(Held::Released), Step::Leave);
-    }
-}
+mod tests;

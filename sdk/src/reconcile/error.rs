@@ -139,6 +139,6 @@ mod tests {
     #[test]
     fn the_message_tells_the_whole_chain_once() {
         let message = Error::from(write(500, false)).to_string();
-        assert_eq!(message, "cannot apply Thing a: PATCH /x: the API server answered 500 : ");
+        assert_eq!(message, "cannot apply Thing a: PATCH /x: the API server answered 500 Internal Server Error");
     }
 }

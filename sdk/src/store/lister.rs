@@ -98,8 +98,7 @@ impl<K: Kind> Lister<K> {
 
     /// Returns the keys of the objects whose controller owner has this uid, in order, without decoding.
     pub(crate) fn keys_controlled_by(&self, uid: &str) -> Vec<ObjectKey> {
-        let _ = uid;
-        panic!("skeleton")
+        sorted(self.store.keys_by(BY_CONTROLLER, uid))
     }
 
     /// Returns the cached bytes and metadata, without decoding.

@@ -1,7 +1,6 @@
 //! What all reconciles of one operator share: its declaration, its caches and its writer.
-use std::any::Any;
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::apply::Writer;
 use crate::client::Client;
@@ -9,36 +8,49 @@ use crate::declare::crd::StatusSchema;
 use crate::declare::{Declaration, Primary};
 use crate::informer::declared::{DeclaredInformer, DeclaredLister};
 use crate::informer::factory::InformerFactory;
-use crate::resource::{Kind, ObjectKey};
+use crate::informer::{Informer, SharedInformer};
+use crate::resource::{Kind, ObjectKey, ResourceType};
 use crate::store::lister::{DecodeError, Lister};
 
 /// One operator at run time.
 pub(crate) struct Shared<P> {
     declaration: Declaration<P>,
-    informers: InformerFactory,
+    primary: DeclaredInformer<P>,
     primaries: DeclaredLister<P>,
-    /// A `Lister<C>` for each relation, made when a reconcile first asks: only there `C` is known.
-    listers: Vec<OnceLock<Box<dyn Any + Send + Sync>>>,
+    /// The informer of each relation, by slot.
+    relations: Vec<Arc<SharedInformer>>,
     writer: Writer,
     undecodable: Arc<Undecodable>,
 }
 
 impl<P: Primary> Shared<P> {
-    /// Joins what `declaration` needs at run time. Starts nothing.
+    /// Joins what `declaration` needs at run time. Asks the factory for every informer and starts none.
     pub(crate) fn new(declaration: Declaration<P>, client: Client, informers: &InformerFactory) -> Self {
         // The schema decides what a status can hold; without a status the CRD need not even be made.
         let schema = match declaration.status {
             true => StatusSchema::of(&(declaration.crd)(), &declaration.primary.version),
             false => StatusSchema::default(),
         };
+        let primary = DeclaredInformer::new(informers);
+        let relations = declaration.relations.iter();
         Self {
             writer: Writer::new(client, declaration.name, &declaration.primary, schema),
-            primaries: DeclaredInformer::new(informers).declared_lister(),
-            informers: informers.clone(),
-            listers: declaration.relations.iter().map(|_| OnceLock::new()).collect(),
+            primaries: primary.declared_lister(),
+            primary,
+            relations: relations.map(|it| informers.shared(it.resource.clone(), &it.narrow)).collect(),
             undecodable: Arc::default(),
             declaration,
         }
+    }
+
+    /// Returns the informer of the primaries.
+    pub(crate) fn primary(&self) -> &DeclaredInformer<P> {
+        &self.primary
+    }
+
+    /// Returns the informers of the relations, by slot.
+    pub(crate) fn relations(&self) -> &[Arc<SharedInformer>] {
+        &self.relations
     }
 
     /// Returns what the operator declares.
@@ -61,12 +73,15 @@ impl<P: Primary> Shared<P> {
         &self.undecodable
     }
 
-    /// Returns the lister of the relation at `slot`. The factory shares informers, so it reads the very cache whose
-    /// events wake this operator.
+    /// Returns the lister of the relation at `slot`, which holds objects of kind `C`.
     pub(crate) fn lister<C: Kind>(&self, slot: usize) -> Lister<C> {
-        let make = || self.informers.narrowed::<C>(&self.declaration.relations[slot].narrow).lister();
-        let lister = self.listers[slot].get_or_init(|| Box::new(make()));
-        lister.downcast_ref::<Lister<C>>().cloned().unwrap_or_else(make)
+        let informer = &self.relations[slot];
+        debug_assert_eq!(
+            informer.target().resource,
+            ResourceType::of::<C>(),
+            "generated code names the slot of its kind"
+        );
+        Informer::new(Arc::clone(informer)).lister()
     }
 }
 
