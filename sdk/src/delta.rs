@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use tokio::sync::{Semaphore, mpsc};
 
-use crate::reflector::Delta;
+use crate::reflector::{Closed, Delta, DeltaSink};
 
 /// Most deltas that wait. Enough that neither side waits for the other's next turn; 4,096 bookmarks are a few hundred KiB.
 pub const MAX_DELTAS: usize = 4096;
@@ -30,12 +30,9 @@ pub struct DeltaSender {
     room: Arc<Semaphore>,
 }
 
-impl DeltaSender {
+impl DeltaSink for DeltaSender {
     /// Appends `delta`; waits while the queue is full. Cancel safe: a push that is dropped has appended nothing.
-    ///
-    /// # Errors
-    /// [`Closed`] when the receiver is gone.
-    pub async fn push(&self, delta: Delta) -> Result<(), Closed> {
+    async fn push(&self, delta: Delta) -> Result<(), Closed> {
         let size = weigh(&delta);
         let room = self.room.acquire_many(size).await.map_err(|_| Closed)?;
         self.queue.send((delta, size)).await.map_err(|_| Closed)?;
@@ -77,11 +74,6 @@ impl Drop for DeltaReceiver {
         self.room.close();
     }
 }
-
-/// The other end of the queue is gone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the store of this reflector has stopped")]
-pub struct Closed;
 
 /// What a delta counts for; no more than the whole room, or it would wait for ever.
 fn weigh(delta: &Delta) -> u32 {

@@ -10,7 +10,6 @@ use k8s_openapi::api::core::v1::Pod;
 
 use crate::client::{self, Chunks, Status};
 use crate::clock;
-use crate::delta;
 use crate::resource::ResourceType;
 
 use super::state::ListOptions;
@@ -114,6 +113,26 @@ impl ListerWatcher for Server {
     }
 }
 
+/// Writes down what it takes.
+#[derive(Clone, Default)]
+pub(super) struct Sink(Arc<Mutex<Vec<String>>>);
+
+impl DeltaSink for Sink {
+    async fn push(&self, delta: Delta) -> Result<(), Closed> {
+        self.0.lock().unwrap().push(brief(&delta));
+        Ok(())
+    }
+}
+
+/// Takes nothing.
+pub(super) struct ClosedSink;
+
+impl DeltaSink for ClosedSink {
+    async fn push(&self, _: Delta) -> Result<(), Closed> {
+        Err(Closed)
+    }
+}
+
 /// What was seen of a reflector.
 pub(super) struct Seen {
     pub(super) deltas: Vec<String>,
@@ -157,20 +176,13 @@ pub(super) async fn observe_target(
     script: impl Fn(usize, &Asked) -> Answer + Send + Sync + 'static,
 ) -> Seen {
     let server = Server { script: Arc::new(script), asked: Arc::default(), open: Arc::new(()) };
-    let (sender, mut receiver) = delta::channel();
-    let (reflector, status) = Reflector::new(target, server.clone(), sender);
+    let sink = Sink::default();
+    let (reflector, status) = Reflector::new(target, server.clone(), sink.clone());
     let begun = clock::now();
-    let mut batch = Vec::new();
-    let consume = async { while receiver.next_batch(&mut batch).await {} };
-    tokio::select! {
-        biased;
-        () = reflector.run() => panic!("a reflector goes on for ever"),
-        () = consume => panic!("the sender is alive"),
-        () = clock::sleep(duration) => {}
-    }
+    assert!(clock::timeout(duration, reflector.run()).await.is_none(), "a reflector goes on for ever");
     let log = server.asked.lock().unwrap().clone();
     Seen {
-        deltas: batch.iter().map(brief).collect(),
+        deltas: sink.0.lock().unwrap().clone(),
         times: log.iter().map(|(at, _)| *at - begun).collect(),
         asked: log.into_iter().map(|(_, asked)| asked).collect(),
         status: status.borrow().clone(),

@@ -120,9 +120,7 @@ async fn r18_a_reflector_that_is_dropped_leaves_nothing_behind_whatever_it_was_d
 async fn a_reflector_ends_when_nobody_takes_its_deltas() {
     let server =
         Server { script: Arc::new(|_, _| synced_then(5, [Step::Hang])), asked: Arc::default(), open: Arc::new(()) };
-    let (sender, receiver) = delta::channel();
-    let (reflector, _status) = Reflector::new(pods(), server, sender);
-    drop(receiver);
+    let (reflector, _status) = Reflector::new(pods(), server, ClosedSink);
     reflector.run().await;
 }
 

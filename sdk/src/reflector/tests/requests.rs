@@ -27,15 +27,9 @@ async fn observe_wire(
         }
     });
     let client = Client::new(kube::Client::new(service, "default"));
-    let (sender, mut receiver) = delta::channel();
     let source = ApiListerWatcher::new(client, target.clone());
-    let (reflector, _status) = Reflector::new(target, source, sender);
-    let mut batch = Vec::new();
-    tokio::select! {
-        () = reflector.run() => {}
-        () = async { while receiver.next_batch(&mut batch).await {} } => {}
-        () = clock::sleep(seconds(4)) => {}
-    }
+    let (reflector, _status) = Reflector::new(target, source, Sink::default());
+    assert!(clock::timeout(seconds(4), reflector.run()).await.is_none());
     log.lock().unwrap().clone()
 }
 
