@@ -30,7 +30,7 @@ pub trait Primary: Kind {
     label = "not declared by `{P}`",
     note = "write `owns({Self})` in `#[operator(..)]` of `{P}`: the role, the cache and the watch follow from it"
 )]
-pub trait OwnedBy<P: Primary>: Kind {}
+pub trait OwnedBy<P: Primary>: Kind + OwnableIn<P::Scope> {}
 
 /// Says that objects of scope `Self` can own objects of scope `C`.
 #[diagnostic::on_unimplemented(
@@ -41,6 +41,12 @@ pub trait CanOwn<C> {}
 
 impl CanOwn<k8s_openapi::NamespaceResourceScope> for k8s_openapi::NamespaceResourceScope {}
 impl<C: ObjectScope> CanOwn<C> for k8s_openapi::ClusterResourceScope {}
+
+/// A kind whose objects can be owned by objects of scope `S`: [`CanOwn`] seen from the child, so that the error sits on
+/// the child that an attribute names.
+pub trait OwnableIn<S> {}
+
+impl<S: CanOwn<C::Scope>, C: Kind> OwnableIn<S> for C {}
 
 /// Everything one operator declares about its primary kind `P`.
 pub struct Declaration<P> {

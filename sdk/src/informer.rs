@@ -1,116 +1,234 @@
 //! One reflector, one store and its handlers.
+use std::any::TypeId;
+use std::collections::HashMap;
 use std::marker::PhantomData;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
-use crate::reflector::{ReflectorStatus, Target};
-use crate::resource::{Kind, ObjectKey};
+use crate::delta::DeltaReceiver;
+use crate::reflector::{Failure, ReflectorStatus, Target};
+use crate::resource::{Kind, ObjectKey, ResourceVersion};
+use crate::store::decode::Envelope;
 use crate::store::index::Index;
 use crate::store::lister::Lister;
+use crate::store::{Store, Writer};
 use crate::wire::RawObject;
 
 pub mod declared;
+
+pub(crate) mod event;
 
 pub mod factory;
 
 pub mod handler;
 
-use handler::{Registration, ResourceEventHandler};
+mod runner;
+
+pub(crate) use event::RawEvent;
+use handler::delivery::{self, Start};
+use handler::{Progress, Registration, ResourceEventHandler};
+use runner::Runner;
 
 /// A shared, typed cache of one kind with its handlers. Cheap to clone; all clones share one watch.
 pub struct Informer<K> {
+    shared: Arc<SharedInformer>,
     kind: PhantomData<fn() -> K>,
 }
 
 impl<K: Kind> Informer<K> {
+    pub(crate) fn new(shared: Arc<SharedInformer>) -> Self {
+        Self { shared, kind: PhantomData }
+    }
+
     /// Returns the typed read view.
     pub fn lister(&self) -> Lister<K> {
-        panic!("skeleton")
+        Lister::new(Arc::clone(&self.shared.store))
     }
 
     /// Adds an index: `project` returns the values of one object. Works before and after start.
+    ///
+    /// Every change of an object decodes it once for all indexes. An object that does not decode, or that `project`
+    /// panics on, has no values here, and is reported once. After start this fills the index before it returns, on the
+    /// calling thread: add indexes before start where there are many objects.
     pub fn add_index<V, F>(&self, project: F) -> Index<K>
     where
         F: Fn(&K) -> V + Send + Sync + 'static,
         V: IntoIterator<Item = String>,
     {
-        let _ = project;
-        panic!("skeleton")
+        self.add_projection(move |object: &K, out| project(object).into_iter().for_each(|value| out(&value)))
+    }
+
+    /// Adds an index: `project` calls its second argument once for each value of one object.
+    pub(crate) fn add_projection<F>(&self, project: F) -> Index<K>
+    where
+        F: Fn(&K, &mut dyn FnMut(&str)) + Send + Sync + 'static,
+    {
+        let slot = self.shared.store.add_index(Arc::new(move |envelope: &Envelope, out: &mut dyn FnMut(&str)| {
+            project(&*envelope.decode::<K>()?, out);
+            Ok(())
+        }));
+        self.index(slot)
     }
 
     /// Adds a handler; it sees every stored object first, then every change. Dropping the registration removes it.
+    ///
+    /// Nothing is called before the factory has started the informer.
     pub fn add_event_handler<H: ResourceEventHandler<K>>(&self, handler: H) -> Registration {
-        let _ = handler;
-        panic!("skeleton")
+        self.shared.register(|progress| delivery::buffered(handler, progress))
     }
 
     /// Returns the type-erased informer underneath.
     pub(crate) fn shared(&self) -> &Arc<SharedInformer> {
-        panic!("skeleton")
+        &self.shared
+    }
+
+    fn index(&self, slot: usize) -> Index<K> {
+        Index::new(Arc::clone(&self.shared.store), slot)
     }
 }
 
 impl<K> Clone for Informer<K> {
     fn clone(&self) -> Self {
-        Self { kind: PhantomData }
+        Self { shared: Arc::clone(&self.shared), kind: PhantomData }
     }
 }
 
 impl<K> std::fmt::Debug for Informer<K> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Informer")
+        f.debug_tuple("Informer").field(&self.shared).finish()
     }
 }
 
-/// What happened to one object, before any typing. Objects are as stored: raw bytes and metadata.
-#[derive(Clone, Debug)]
-pub(crate) enum RawEvent {
-    /// Newly stored; `initial` while it belongs to the handler's first list.
-    Added { object: Arc<RawObject>, initial: bool },
-    /// Replaced in the store.
-    Updated { old: Arc<RawObject>, new: Arc<RawObject> },
-    /// Removed from the store. `final_state_known` is false when a re-list merely missed it.
-    Deleted { last: Arc<RawObject>, final_state_known: bool },
+/// What one informer has and what keeps it from having more. Read through [`tokio::sync::watch`].
+#[derive(Clone, Debug, Default)]
+pub struct InformerStatus {
+    /// Whether the store has applied a whole list and every inline handler was called for it.
+    pub synced: bool,
+    /// The version up to which the server's changes are in the store and inline handlers were called for them.
+    pub version: ResourceVersion,
+    /// What is failing now; `None` once a list or watch works again.
+    pub failure: Option<Arc<Failure>>,
+    /// How many objects are stored.
+    pub objects: usize,
 }
 
 /// The informer without its type: what controllers are built on.
-#[derive(Debug)]
-pub(crate) struct SharedInformer {}
+pub(crate) struct SharedInformer {
+    target: Target,
+    store: Arc<Store>,
+    /// Taken by the one run.
+    writer: Mutex<Option<Writer>>,
+    /// Handlers that the run has not taken in yet; as many as were registered since it last looked.
+    arrivals: Mutex<Vec<Arrival>>,
+    /// Says that a handler came or went.
+    changed: Arc<Notify>,
+    status: watch::Sender<InformerStatus>,
+    /// Slots of declared indexes by primary kind.
+    declared: Mutex<HashMap<TypeId, Arc<[usize]>>>,
+}
+
+/// A handler on its way in.
+struct Arrival {
+    start: Start,
+    progress: Arc<Progress>,
+}
 
 impl SharedInformer {
+    /// Makes an informer with an empty store.
+    pub(crate) fn new(target: Target) -> Arc<Self> {
+        let (store, writer) = Store::new();
+        Arc::new(Self {
+            target,
+            store,
+            writer: Mutex::new(Some(writer)),
+            arrivals: Mutex::default(),
+            changed: Arc::default(),
+            status: watch::Sender::default(),
+            declared: Mutex::default(),
+        })
+    }
+
     /// What is watched.
     pub(crate) fn target(&self) -> &Target {
-        panic!("skeleton")
+        &self.target
     }
 
     /// Calls `handler` inline, right after the store took each change, so it must be quick: map to keys and enqueue.
     /// It first sees every stored object as `Added { initial: true }`. Dropping the registration removes it.
+    ///
+    /// A panic is contained and reported, and loses the event for this handler.
     pub(crate) fn add_inline_handler(&self, handler: Box<dyn FnMut(RawEvent) + Send>) -> Registration {
-        let _ = handler;
-        panic!("skeleton")
+        self.register(|progress| delivery::inline(handler, progress))
     }
 
-    /// The reflector's status as it changes.
-    pub(crate) fn status(&self) -> watch::Receiver<ReflectorStatus> {
-        panic!("skeleton")
+    /// The status as it changes.
+    pub(crate) fn status(&self) -> watch::Receiver<InformerStatus> {
+        self.status.subscribe()
     }
 
     /// The cached object, undecoded.
     pub(crate) fn get(&self, key: &ObjectKey) -> Option<Arc<RawObject>> {
-        let _ = key;
-        panic!("skeleton")
+        self.store.get(key)
     }
 
     /// Adds an index over raw objects; returns its slot.
     pub(crate) fn add_raw_index(&self, project: Box<dyn Fn(&RawObject, &mut dyn FnMut(&str)) + Send + Sync>) -> usize {
-        let _ = project;
-        panic!("skeleton")
+        self.store.add_index(Arc::new(move |envelope: &Envelope, out: &mut dyn FnMut(&str)| {
+            project(envelope.object(), out);
+            Ok(())
+        }))
     }
 
-    /// The keys that have `value` in the index at `slot`.
+    /// The keys that have `value` in the index at `slot`, in no order.
     pub(crate) fn keys_by(&self, slot: usize, value: &str) -> Vec<ObjectKey> {
-        let _ = (slot, value);
-        panic!("skeleton")
+        self.store.keys_by(slot, value)
+    }
+
+    /// Returns the slots of the indexes that `P` declares; `add` adds them when this is asked for the first time.
+    fn declared_slots<P: Kind>(&self, add: impl FnOnce() -> Vec<usize>) -> Arc<[usize]> {
+        // Held while the indexes are filled: a second caller must not query half an index.
+        let mut declared = self.declared.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(declared.entry(TypeId::of::<P>()).or_insert_with(|| add().into()))
+    }
+
+    fn register(&self, start: impl FnOnce(Arc<Progress>) -> Start) -> Registration {
+        let progress = Arc::<Progress>::default();
+        self.arrivals().push(Arrival { start: start(Arc::clone(&progress)), progress: Arc::clone(&progress) });
+        self.changed.notify_one();
+        Registration::new(progress, Arc::clone(&self.changed))
+    }
+
+    fn take_arrivals(&self) -> Vec<Arrival> {
+        std::mem::take(&mut *self.arrivals())
+    }
+
+    fn arrivals(&self) -> MutexGuard<'_, Vec<Arrival>> {
+        self.arrivals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the one run of this informer, or `None` when it has been taken before.
+    ///
+    /// The run applies `deltas` and calls handlers until `stop` says so.
+    fn run(
+        self: &Arc<Self>,
+        deltas: DeltaReceiver,
+        reflector: watch::Receiver<ReflectorStatus>,
+        stop: watch::Receiver<bool>,
+    ) -> Option<impl Future<Output = ()> + Send + 'static> {
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        Some(Runner::new(Arc::clone(self), writer).run(deltas, reflector, stop))
     }
 }
+
+impl std::fmt::Debug for SharedInformer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SharedInformer")
+            .field("target", &self.target)
+            .field("store", &self.store)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -19,14 +19,34 @@ pub mod store;
 
 pub mod informer;
 
+pub mod queue;
+
+pub mod apply;
+
 pub mod reconcile;
+
+pub mod controller;
 
 pub mod operator;
 
+pub mod admin;
+
+pub mod manager;
+
+#[cfg(feature = "cli")]
+pub mod cli;
+
+#[doc(hidden)]
+pub mod __private;
+
+pub use apply::checksum;
+#[cfg(feature = "cli")]
+pub use cli::main;
 pub use client::Client;
 pub use informer::Informer;
 pub use informer::factory::InformerFactory;
 pub use operator::{Operator, Setup};
+pub use queue::WorkQueue;
 pub use reconcile::{Action, Cleanup, Context, Error, Reconciler, Result};
 pub use resource::{Kind, ObjectKey};
 pub use store::index::Index;

@@ -1,10 +1,21 @@
 //! One operator as a value: a declaration and the reconciler that is made when it runs.
 use std::future::Future;
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 
 use crate::client::Client;
-use crate::declare::Primary;
+use crate::controller::{Controller, Source};
+use crate::declare::rbac::Declared;
+use crate::declare::{Declaration, Mapping, Primary, Reference, Relation};
+use crate::informer::SharedInformer;
+use crate::informer::declared::DeclaredInformer;
 use crate::informer::factory::InformerFactory;
+use crate::reconcile::context::shared::Shared;
+use crate::reconcile::dispatch::{self, ReconcileFn};
 use crate::reconcile::{Reconciler, Result};
+use crate::resource::{ObjectKey, Scope};
 
 /// What a reconciler can be made from, once there is a cluster.
 #[derive(Clone, Debug)]
@@ -14,6 +25,11 @@ pub struct Setup {
 }
 
 impl Setup {
+    /// Makes a setup by hand, for operators that run without [`crate::main`].
+    pub fn new(client: Client, informers: InformerFactory) -> Self {
+        Self { client, informers }
+    }
+
     /// Returns a kube client with the operator's credentials.
     pub fn client(&self) -> kube::Client {
         self.client.kube()
@@ -25,12 +41,16 @@ impl Setup {
     }
 }
 
-/// An operator: declared, not yet running.
-#[derive(Debug)]
-pub struct Operator {}
+/// An operator: declared, not yet running. Made by the `operator` function of a type that derives `Operator`.
+pub struct Operator {
+    declared: Declared,
+    make: Box<dyn FnOnce(Setup) -> BoxFuture<'static, Result<(Controller, ReconcileFn)>> + Send>,
+}
 
 impl Operator {
     /// Joins the declaration of `P` and the way to make its reconciler.
+    ///
+    /// `make` is called when the operator runs, and not for the commands that only print what is declared.
     pub fn new<P, R, F, Fut>(make: F) -> Self
     where
         P: Primary,
@@ -38,7 +58,115 @@ impl Operator {
         F: FnOnce(Setup) -> Fut + Send + 'static,
         Fut: Future<Output = Result<R>> + Send + 'static,
     {
-        let _ = make;
-        panic!("skeleton")
+        let declaration = P::declaration();
+        let declared = declaration.erase();
+        let make = move |setup: Setup| {
+            async move {
+                let reconciler = make(setup.clone()).await?;
+                Ok(assemble(declaration, &setup, reconciler))
+            }
+            .boxed()
+        };
+        Self { declared, make: Box::new(make) }
     }
+
+    /// Returns what it declares.
+    pub fn declared(&self) -> &Declared {
+        &self.declared
+    }
+
+    /// Makes its reconciler, and the controller that calls it.
+    pub(crate) async fn controller(self, setup: Setup) -> Result<(Controller, ReconcileFn)> {
+        (self.make)(setup).await
+    }
+}
+
+impl std::fmt::Debug for Operator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Operator").field("declared", &self.declared).finish_non_exhaustive()
+    }
+}
+
+/// One operator, or a tuple of them: what one binary runs.
+pub trait IntoOperators {
+    /// Returns them in order.
+    fn into_operators(self) -> Vec<Operator>;
+}
+
+impl IntoOperators for Operator {
+    fn into_operators(self) -> Vec<Operator> {
+        vec![self]
+    }
+}
+
+macro_rules! tuples {
+    ($($(($member:ident $index:tt))+;)+) => {$(
+        impl<$($member: IntoOperators),+> IntoOperators for ($($member,)+) {
+            fn into_operators(self) -> Vec<Operator> {
+                let mut operators = Vec::new();
+                $(operators.extend(self.$index.into_operators());)+
+                operators
+            }
+        }
+    )+};
+}
+
+// Tuples nest, so these are enough for any number.
+tuples! {
+    (A 0);
+    (A 0)(B 1);
+    (A 0)(B 1)(C 2);
+    (A 0)(B 1)(C 2)(D 3);
+    (A 0)(B 1)(C 2)(D 3)(E 4);
+    (A 0)(B 1)(C 2)(D 3)(E 4)(F 5);
+}
+
+fn assemble<P: Primary, R: Reconciler<P>>(
+    declaration: Declaration<P>,
+    setup: &Setup,
+    reconciler: R,
+) -> (Controller, ReconcileFn) {
+    let primary = DeclaredInformer::<P>::new(&setup.informers);
+    let controller = Controller::new(declaration.name, declaration.concurrency).source(Source::primary(primary.shared()));
+    let controller = declaration.relations.iter().fold(controller, |controller, relation| {
+        let informer = setup.informers.shared(relation.resource.clone(), &relation.narrow);
+        controller.source(source(relation, &informer, &declaration, &primary))
+    });
+    let shared = Shared::new(declaration, setup.client.clone(), &setup.informers);
+    (controller, dispatch::dispatch(Arc::new(shared), reconciler))
+}
+
+fn source<P: Primary>(
+    relation: &Relation<P>,
+    informer: &Arc<SharedInformer>,
+    declaration: &Declaration<P>,
+    primary: &DeclaredInformer<P>,
+) -> Source {
+    match &relation.mapping {
+        Mapping::ControllerOwner => Source::owned(informer, declaration.primary.clone()),
+        Mapping::References(project) => {
+            let (project, scope) = (*project, relation.resource.scope);
+            let index = primary.add_index(move |object: &P| references(object, scope, project));
+            Source::references(informer, primary.shared(), index.slot)
+        }
+        Mapping::Function(map) => Source::mapped(informer, Arc::clone(map)),
+    }
+}
+
+/// Returns the keys of the objects that `object` names, in the namespace of `object` where it does not say.
+fn references<P: Primary>(
+    object: &P,
+    scope: Scope,
+    project: fn(&P, &mut dyn FnMut(Reference)),
+) -> Vec<String> {
+    let own = object.meta().namespace.as_deref().unwrap_or_default();
+    let mut keys = Vec::new();
+    project(object, &mut |reference| {
+        let key = match scope {
+            Scope::Cluster => ObjectKey::cluster(&reference.name),
+            Scope::Namespaced => ObjectKey::namespaced(reference.namespace.as_deref().unwrap_or(own), &reference.name),
+        };
+        keys.push(key.as_str().to_owned());
+    });
+    keys
 }

@@ -8,6 +8,8 @@ use crate::resource::ObjectKey;
 
 pub mod context;
 
+pub(crate) mod dispatch;
+
 pub mod error;
 
 pub use context::{Context, Owned, Watched};

@@ -1,48 +1,103 @@
 //! What a reconcile may read and write: exactly what its operator declares.
-use std::marker::PhantomData;
 use std::sync::Arc;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-
-use crate::declare::{OwnedBy, Primary};
+use crate::apply::{Applied, Owner, Statement, Subject};
+use crate::declare::{OwnedBy, Primary, Role, View};
 use crate::informer::declared::DeclaredLister;
-use crate::resource::{Kind, ObjectKey};
+use crate::resource::{Kind, ObjectKey, ResourceType};
 use crate::store::lister::Lister;
 
 use super::error::{Error, Result};
 
+mod related;
+pub(crate) mod shared;
+
+pub use related::{Owned, Watched};
+
+use shared::Shared;
+
 /// The reads and writes of one reconcile of one `P`. Cheap to clone.
 pub struct Context<P> {
-    kind: PhantomData<fn() -> P>,
+    shared: Arc<Shared<P>>,
+    primary: Arc<Owner>,
+    generation: Option<i64>,
 }
 
 impl<P: Primary> Context<P> {
+    /// Makes the context of one reconcile of `object`.
+    pub(crate) fn new(shared: &Arc<Shared<P>>, object: &P) -> Self {
+        let meta = object.meta();
+        let primary = Owner {
+            resource: shared.declaration().primary.clone(),
+            key: ObjectKey::of(object),
+            uid: meta.uid.as_deref().unwrap_or_default().into(),
+        };
+        Self { shared: Arc::clone(shared), primary: Arc::new(primary), generation: meta.generation }
+    }
+
     /// Returns the key that is reconciled.
     pub fn key(&self) -> &ObjectKey {
-        panic!("skeleton")
+        &self.primary.key
+    }
+
+    /// Returns the uid of the object that is reconciled: what tells two lives of one key apart.
+    pub fn uid(&self) -> &str {
+        &self.primary.uid
+    }
+
+    /// Returns the generation that is reconciled.
+    pub fn generation(&self) -> Option<i64> {
+        self.generation
+    }
+
+    /// Returns a kube client with the operator's credentials, for what no context covers: the role that `rbac` prints
+    /// knows nothing of its requests.
+    pub fn client(&self) -> kube::Client {
+        self.shared.writer().client().kube()
     }
 
     /// Applies a child by server-side apply, skipped when nothing would change. Returns the live child.
     ///
-    /// Fills in namespace (that of the primary), owner reference and field manager.
+    /// Fills in the namespace (that of the primary), the owner reference and the field manager, and takes over fields
+    /// that others set. Fields left out of `child` are given up: the API server removes or resets them. `status`,
+    /// nulls and what only the API server sets are not sent.
+    ///
+    /// Skipped when the answer to the last apply of the same child, or the cached child itself, proves that nothing would
+    /// change; other writers' changes to fields of their own are no change.
     ///
     /// # Errors
-    /// What the API server answered.
+    /// What the API server answered. Terminal for a child without a name or of another namespace; transient while
+    /// another object controls the child.
     pub async fn apply<C: OwnedBy<P>>(&self, child: C) -> Result<Arc<C>> {
-        let _ = child;
-        panic!("skeleton")
+        let (lister, view) = self.declared::<C>()?;
+        let cached = |key: &ObjectKey| lister.raw(key);
+        Ok(match self.shared.writer().apply(&self.primary, &child, view, cached).await? {
+            Applied::Answer(child) => child,
+            Applied::Cached(object) => match lister.get(&object.metadata().key)? {
+                Some(child) => child,
+                // It vanished between the two looks; what was seen is as true as any later answer.
+                None => Arc::new(serde_json::from_slice(object.json())?),
+            },
+        })
     }
 
-    /// Deletes a child of this primary by name; one that does not exist is deleted already.
+    /// Deletes a child of this primary by name; one that does not exist, or is being deleted, is deleted already.
+    ///
+    /// The name is looked up in the namespace of the primary, for a cluster-scoped primary among all its children.
     ///
     /// # Errors
     /// What the API server answered; refuses children of others.
     pub async fn delete<C: OwnedBy<P>>(&self, name: &str) -> Result<()> {
-        let _ = name;
-        panic!("skeleton")
+        let (lister, _) = self.declared::<C>()?;
+        for key in self.owned_view(lister.clone()).keys_of(name) {
+            self.shared.writer().delete::<C>(&self.primary, &key, lister.raw(&key)).await?;
+        }
+        Ok(())
     }
 
     /// Sets one condition of the status, with observedGeneration; skipped when nothing would change.
+    ///
+    /// `lastTransitionTime` moves only when `status` does. Conditions of other types stay, whoever set them.
     ///
     /// # Errors
     /// What the API server answered; terminal where the status has no `conditions`.
@@ -53,82 +108,75 @@ impl<P: Primary> Context<P> {
         reason: &str,
         message: &str,
     ) -> Result<()> {
-        let _ = (kind, status.into(), reason, message);
-        panic!("skeleton")
+        let status = status.into().as_str();
+        let statement = Statement { kind, status, reason, message, generation: self.generation };
+        self.shared.writer().set_condition(&self.subject(), &statement).await?;
+        Ok(())
     }
 
     /// Sets the status, all but its conditions, which belong to [`Context::set_condition`].
     ///
+    /// Fields that are null or left out are given up. `observedGeneration` is filled in where the status has it.
+    /// Skipped when nothing would change.
+    ///
     /// # Errors
-    /// What the API server answered.
+    /// What the API server answered; terminal where there is no status subresource.
     pub async fn set_status(&self, status: P::Status) -> Result<()>
     where
         P: kube::core::object::HasStatus,
         P::Status: serde::Serialize,
     {
-        let _ = status;
-        panic!("skeleton")
+        let status = serde_json::to_value(status).map_err(|error| Error::from(error).terminal())?;
+        self.shared.writer().set_status(&self.subject(), status).await?;
+        Ok(())
     }
 
     /// Returns the read view of all cached primaries. Generated code wraps it.
     #[doc(hidden)]
     pub fn primaries(&self) -> DeclaredLister<P> {
-        panic!("skeleton")
+        self.shared.primaries().clone()
     }
 
     /// Returns the children of kind `C` declared at `slot`. Generated code calls it.
+    ///
+    /// # Panics
+    /// When the operator declares nothing at `slot`.
     #[doc(hidden)]
     pub fn owned<C: Kind>(&self, slot: usize) -> Owned<C> {
-        let _ = slot;
-        panic!("skeleton")
+        self.owned_view(self.shared.lister(slot))
     }
 
     /// Returns the watched objects of kind `C` declared at `slot`. Generated code calls it.
+    ///
+    /// # Panics
+    /// When the operator declares nothing at `slot`.
     #[doc(hidden)]
     pub fn watched<C: Kind>(&self, slot: usize) -> Watched<C> {
-        let _ = slot;
-        panic!("skeleton")
-    }
-}
-
-/// The cached children of one kind.
-pub struct Owned<C> {
-    kind: PhantomData<fn() -> C>,
-}
-
-impl<C: Kind> Owned<C> {
-    /// Returns the children this primary controls. Objects that do not decode are left out and reported.
-    pub fn owned(&self) -> Vec<Arc<C>> {
-        panic!("skeleton")
+        Watched::new(self.shared.lister(slot), &self.primary, self.shared.undecodable())
     }
 
-    /// Returns the child of that name, in the namespace of the primary, if this primary controls it.
-    pub fn get(&self, name: &str) -> Option<Arc<C>> {
-        let _ = name;
-        panic!("skeleton")
+    fn owned_view<C: Kind>(&self, lister: Lister<C>) -> Owned<C> {
+        Owned::new(lister, &self.primary, self.shared.undecodable())
     }
 
-    /// Returns the lister of everything cached, children of others included.
-    pub fn lister(&self) -> &Lister<C> {
-        panic!("skeleton")
-    }
-}
-
-/// The cached objects of a watched kind.
-pub struct Watched<C> {
-    kind: PhantomData<fn() -> C>,
-}
-
-impl<C: Kind> Watched<C> {
-    /// Returns the object of that name, in the namespace of the primary.
-    pub fn get(&self, name: &str) -> Option<Arc<C>> {
-        let _ = name;
-        panic!("skeleton")
+    fn declared<C: OwnedBy<P>>(&self) -> Result<(Lister<C>, View)> {
+        let resource = ResourceType::of::<C>();
+        let relations = &self.shared.declaration().relations;
+        let slot = relations.iter().position(|relation| relation.role == Role::Owns && relation.resource == resource);
+        match slot {
+            Some(slot) => Ok((self.shared.lister(slot), relations[slot].narrow.view)),
+            None => {
+                let message = format!("{} does not declare owns({})", self.primary.resource.kind, resource.kind);
+                Err(Error::new(message).terminal())
+            }
+        }
     }
 
-    /// Returns the lister of everything cached.
-    pub fn lister(&self) -> &Lister<C> {
-        panic!("skeleton")
+    fn subject(&self) -> Subject<'_> {
+        let cached = self.shared.primaries().raw(&self.primary.key);
+        // A newer life of the same key says nothing about this one.
+        let cached = cached.filter(|cached| cached.metadata().uid == self.primary.uid);
+        Subject { primary: &self.primary, generation: self.generation, cached }
     }
 }
 
@@ -143,6 +191,17 @@ pub enum ConditionStatus {
     Unknown,
 }
 
+impl ConditionStatus {
+    /// Returns it as the API writes it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::True => "True",
+            Self::False => "False",
+            Self::Unknown => "Unknown",
+        }
+    }
+}
+
 impl From<bool> for ConditionStatus {
     fn from(value: bool) -> Self {
         if value { Self::True } else { Self::False }
@@ -151,27 +210,12 @@ impl From<bool> for ConditionStatus {
 
 impl<P> Clone for Context<P> {
     fn clone(&self) -> Self {
-        Self { kind: PhantomData }
+        Self { shared: Arc::clone(&self.shared), primary: Arc::clone(&self.primary), generation: self.generation }
     }
 }
 
 impl<P> std::fmt::Debug for Context<P> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Context")
-    }
-}
-
-#[allow(dead_code)]
-fn skeleton(_: Condition, _: Error) {}
-
-impl<C> std::fmt::Debug for Owned<C> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Owned")
-    }
-}
-
-impl<C> std::fmt::Debug for Watched<C> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Watched")
+        f.debug_tuple("Context").field(&self.primary).finish()
     }
 }

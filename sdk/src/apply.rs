@@ -1,0 +1,423 @@
+//! Writes: server-side apply of children, status, conditions and finalizers, each skipped when it is proven a no-op.
+use std::any::TypeId;
+use std::sync::{Arc, PoisonError};
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use crate::client::{self, Client};
+use crate::clock;
+use crate::declare::View;
+use crate::declare::crd::StatusSchema;
+use crate::resource::{Kind, ObjectKey, ResourceType, ResourceVersion};
+use crate::wire::RawObject;
+
+mod contain;
+mod desired;
+mod digest;
+pub mod error;
+mod fields;
+mod finalizer;
+mod fingerprint;
+mod memory;
+mod request;
+mod status;
+
+pub(crate) use desired::Owner;
+pub use error::Error;
+pub(crate) use finalizer::{Held, Holder};
+pub(crate) use status::Statement;
+
+use contain::contains;
+use digest::Digest;
+use desired::{DESIRED_HASH, Desired};
+use fields::{FieldSet, Interner};
+use fingerprint::{Decision, Fingerprint, Live, decide};
+use memory::{Child, FinalizerMemory, FinalizerWrite, Memory};
+
+/// Returns a short hash of `value`: the same in every process and for every build, whatever the order of its keys.
+///
+/// Meant for annotations of pod templates, so that pods are rolled when what they mount changes. Not cryptographic:
+/// equal values hash the same, different ones practically never, and nothing is hidden.
+///
+/// # Errors
+/// When `value` has no form in JSON, such as a map with keys that are no strings.
+///
+/// ```
+/// let content = std::collections::BTreeMap::from([("index.html", "hello")]);
+/// assert_eq!(kubewright::checksum(&content)?, kubewright::checksum(&serde_json::json!({ "index.html": "hello" }))?);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+pub fn checksum(value: &impl serde::Serialize) -> Result<String, serde_json::Error> {
+    Ok(format!("{:016x}", Digest::of(&serde_json::to_value(value)?)))
+}
+
+/// How often the removal of a finalizer is tried again on the live object before it counts as a conflict.
+const REMOVAL_ATTEMPTS: u32 = 3;
+
+/// All writes of one controller.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    client: Client,
+    /// Owns the fields of children; its derivatives own the status.
+    manager: String,
+    schema: StatusSchema,
+    memory: Memory,
+    sets: Interner,
+}
+
+/// A child as it is now.
+#[derive(Debug)]
+pub(crate) enum Applied<C> {
+    /// As the API server answered.
+    Answer(Arc<C>),
+    /// As it is cached.
+    Cached(Arc<RawObject>),
+}
+
+/// The primary whose status is written.
+#[derive(Debug)]
+pub(crate) struct Subject<'a> {
+    pub(crate) primary: &'a Owner,
+    /// The generation that was reconciled.
+    pub(crate) generation: Option<i64>,
+    /// The primary as it is cached now.
+    pub(crate) cached: Option<Arc<RawObject>>,
+}
+
+impl Writer {
+    /// Makes the writer of the controller `name` of `resource`.
+    pub(crate) fn new(client: Client, name: &str, resource: &ResourceType, schema: StatusSchema) -> Self {
+        let manager = request::field_manager(name, &resource.group);
+        Self { client, manager, schema, memory: Memory::default(), sets: Interner::default() }
+    }
+
+    /// Returns the client that the writes go through.
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Says whether another life of the primary was remembered under this key, and forgets it.
+    pub(crate) fn is_reborn(&self, primary: &ObjectKey, uid: &str) -> bool {
+        self.memory.is_reborn(primary, uid)
+    }
+
+    /// Drops what is remembered of a primary that is gone.
+    pub(crate) fn forget(&self, primary: &ObjectKey) {
+        self.memory.forget(primary);
+    }
+
+    /// Applies a child of `owner`, unless the memory of the last answer or the cached child prove that nothing would
+    /// change. `cached` looks the child up, `view` says how much of it is cached.
+    pub(crate) async fn apply<C: Kind>(
+        &self,
+        owner: &Owner,
+        child: &C,
+        view: View,
+        cached: impl FnOnce(&ObjectKey) -> Option<Arc<RawObject>>,
+    ) -> Result<Applied<C>, Error> {
+        let desired = Desired::build(child, owner)?;
+        let resource = ResourceType::of::<C>();
+        let live = cached(&desired.key);
+        if let Some(live) = &live {
+            refuse_foreign(&resource, owner, live)?;
+        }
+        let id = (TypeId::of::<C>(), desired.key.clone());
+        let memory = self.memory.of(&owner.key);
+        let mut known = lock(&memory.children).get(&id);
+        let decision =
+            decide(&mut known.fingerprint, desired.digest, live.as_deref().map(Live::from), view, |object| {
+                is_proven(object, &desired)
+            });
+        if let (Decision::Current | Decision::Behind, Some(live)) = (decision, live) {
+            let answer = known.answer.clone().and_then(|answer| answer.downcast::<C>().ok());
+            if decision == Decision::Current && view == View::Full {
+                known.answer = None;
+            }
+            lock(&memory.children).put(id, known.clone());
+            let needed = decision == Decision::Behind || view == View::Metadata;
+            return Ok(match answer {
+                Some(answer) if needed => Applied::Answer(answer),
+                _ => Applied::Cached(live),
+            });
+        }
+        let request = request::apply(&resource, &desired.key, None, &self.manager, &desired.form);
+        let answer = match self.send("apply", &resource, &desired.key, false, request).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                // Whether it arrived is not known, so what was remembered before it proves nothing any longer.
+                lock(&memory.children).remove(&id);
+                return Err(error);
+            }
+        };
+        let paths = FieldSet::applied_by(&self.manager, None, &answer).map(|set| self.sets.intern(set));
+        let fingerprint = Fingerprint::of_answer(desired.digest, &answer, paths, view);
+        let typed: C = serde_json::from_value(answer).map_err(|source| Error::Answer {
+            verb: "apply",
+            kind: resource.kind,
+            key: desired.key,
+            source,
+        })?;
+        let typed = Arc::new(typed);
+        let mut child = Child::default();
+        child.fingerprint = Some(fingerprint);
+        child.answer = Some(typed.clone());
+        lock(&memory.children).put(id, child);
+        Ok(Applied::Answer(typed))
+    }
+
+    /// Deletes a child of `owner`; one that is gone or going is deleted already.
+    pub(crate) async fn delete<C: Kind>(
+        &self,
+        owner: &Owner,
+        key: &ObjectKey,
+        cached: Option<Arc<RawObject>>,
+    ) -> Result<(), Error> {
+        let resource = ResourceType::of::<C>();
+        let id = (TypeId::of::<C>(), key.clone());
+        let memory = self.memory.of(&owner.key);
+        let known = lock(&memory.children).get(&id);
+        let uid: Box<str> = match (cached, known.fingerprint) {
+            (Some(live), known) => {
+                let metadata = live.metadata();
+                if metadata.controller().is_none_or(|controller| controller.uid != owner.uid) {
+                    return Err(foreign(&resource, &live));
+                }
+                // A newer life of ours that the cache does not show yet.
+                let newer = known.filter(|known| known.is_newer_than(&metadata.resource_version));
+                if newer.is_none() && metadata.deleting {
+                    return Ok(());
+                }
+                newer.map_or_else(|| metadata.uid.clone(), |known| known.uid().into())
+            }
+            // Made by us a moment ago and not cached yet.
+            (None, Some(known)) => known.uid().into(),
+            (None, None) => return Ok(()),
+        };
+        lock(&memory.children).remove(&id);
+        match self.send("delete", &resource, key, false, request::delete(&resource, key, &uid)).await {
+            Err(Error::Request { source, .. }) if source.is_not_found() => Ok(()),
+            result => result.map(|_| ()),
+        }
+    }
+
+    /// States one condition; the others that this controller stated stay.
+    pub(crate) async fn set_condition(&self, subject: &Subject<'_>, statement: &Statement<'_>) -> Result<(), Error> {
+        let Subject { primary, cached, .. } = subject;
+        self.check_status(primary, true)?;
+        let manager = format!("{}-conditions", self.manager);
+        let memory = self.memory.of(&primary.key);
+        let mut memory = memory.status.lock().await;
+        memory.about(&primary.uid);
+        let version = cached.as_deref().map(|live| &live.metadata().resource_version);
+        let mut current = memory.newest(version, subject.cached_status());
+        let now = k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(clock::timestamp());
+        let now = json!(now).as_str().unwrap_or_default().to_owned();
+        if memory.state(&current, statement, &now).is_none() {
+            return Ok(());
+        }
+        if memory.needs_read(&current, statement) {
+            let live = self.read(&primary.resource, &primary.key).await?;
+            memory.learn(&live, &manager, Vec::new());
+            current = live.get("status").cloned().unwrap_or_default();
+        }
+        let Some(conditions) = memory.state(&current, statement, &now) else { return Ok(()) };
+        let form = status_form(primary, json!({ "conditions": conditions }));
+        let answer = self.apply_status(primary, &manager, &form).await?;
+        memory.learn(&answer, &manager, conditions);
+        Ok(())
+    }
+
+    /// Sets the status but for its conditions.
+    pub(crate) async fn set_status(&self, subject: &Subject<'_>, status: Value) -> Result<(), Error> {
+        let Subject { primary, generation, cached } = subject;
+        self.check_status(primary, false)?;
+        let manager = format!("{}-status", self.manager);
+        let rest = status::rest(status, self.schema, *generation);
+        let digest = digest::Digest::of(&rest);
+        let memory = self.memory.of(&primary.key);
+        let mut memory = memory.status.lock().await;
+        memory.about(&primary.uid);
+        let live = cached.as_deref().map(Live::from);
+        let decision = decide(&mut memory.rest, digest, live, View::Full, |live| status::is_rest(live, &rest));
+        if decision != Decision::Apply {
+            return Ok(());
+        }
+        let answer = self.apply_status(primary, &manager, &status_form(primary, rest)).await;
+        let answer = answer.inspect_err(|_| memory.rest = None)?;
+        let paths = FieldSet::applied_by(&manager, Some("status"), &answer).map(|set| self.sets.intern(set));
+        memory.learn_rest(&answer, Fingerprint::of_answer(digest, &answer, paths, View::Full));
+        Ok(())
+    }
+
+    /// Says whether `finalizer` holds the primary, our own last write included.
+    pub(crate) fn finalizer(&self, holder: &Holder, finalizer: &str) -> Held {
+        let memory = self.memory.of(&holder.key);
+        let written = lock(&memory.finalizer);
+        finalizer::held(holder, finalizer, written.as_ref())
+    }
+
+    /// Adds a finalizer and returns the primary as it is then.
+    pub(crate) async fn add_finalizer(
+        &self,
+        resource: &ResourceType,
+        holder: &Holder,
+        finalizer: &str,
+    ) -> Result<Value, Error> {
+        let patch = finalizer::addition(holder, finalizer);
+        let request = request::merge_patch(resource, &holder.key, &self.manager, &patch);
+        let answer = self.send("add the finalizer to", resource, &holder.key, true, request).await?;
+        let version = answer.pointer("/metadata/resourceVersion").and_then(Value::as_str).unwrap_or_default();
+        self.wrote_finalizer(holder, FinalizerWrite::Added(ResourceVersion::new(version)));
+        Ok(answer)
+    }
+
+    /// Removes a finalizer; a primary that is gone has none.
+    pub(crate) async fn remove_finalizer(
+        &self,
+        resource: &ResourceType,
+        holder: &Holder,
+        finalizer: &str,
+    ) -> Result<(), Error> {
+        let mut holder = holder.clone();
+        let mut attempts = 0;
+        while holder.finalizers.iter().any(|name| name == finalizer) {
+            let patch = finalizer::removal(&holder, finalizer);
+            let request = request::merge_patch(resource, &holder.key, &self.manager, &patch);
+            match self.send("remove the finalizer from", resource, &holder.key, true, request).await {
+                Ok(_) => break,
+                Err(Error::Request { source, .. }) if source.is_not_found() => break,
+                Err(Error::Request { source, .. }) if source.is_conflict() && attempts < REMOVAL_ATTEMPTS => {}
+                Err(error) => return Err(error),
+            }
+            attempts += 1;
+            // A cleanup may well have written the status itself, so the cache is expected to be behind here.
+            match self.read(resource, &holder.key).await.map(|live| holder.renewed(&live)) {
+                Ok(Some(live)) => holder = live,
+                Ok(None) => break,
+                Err(Error::Request { source, .. }) if source.is_not_found() => break,
+                Err(error) => return Err(error),
+            }
+        }
+        self.wrote_finalizer(&holder, FinalizerWrite::Removed);
+        Ok(())
+    }
+
+    fn wrote_finalizer(&self, holder: &Holder, done: FinalizerWrite) {
+        let memory = self.memory.of(&holder.key);
+        *lock(&memory.finalizer) = Some(FinalizerMemory { uid: holder.uid.clone(), done });
+    }
+
+    fn check_status(&self, primary: &Owner, conditions: bool) -> Result<(), Error> {
+        let kind = || primary.resource.kind.clone();
+        if !self.schema.subresource {
+            return Err(Error::NoStatus { kind: kind() });
+        }
+        if conditions && !self.schema.conditions {
+            return Err(Error::NoConditions { kind: kind() });
+        }
+        Ok(())
+    }
+
+    async fn apply_status(&self, primary: &Owner, manager: &str, form: &Value) -> Result<Value, Error> {
+        let Owner { resource, key, .. } = primary;
+        let request = request::apply(resource, key, Some("status"), manager, form);
+        self.send("apply the status of", resource, key, true, request).await
+    }
+
+    async fn read(&self, resource: &ResourceType, key: &ObjectKey) -> Result<Value, Error> {
+        let failed = |source| Error::Request {
+            verb: "read",
+            kind: resource.kind.clone(),
+            key: key.clone(),
+            primary: true,
+            source,
+        };
+        let request = request::get(resource, key).map_err(|error| unsendable("read", resource, error))?;
+        let body = self.client.read(request).await.map_err(failed)?;
+        decode("read", resource, key, &body)
+    }
+
+    async fn send(
+        &self,
+        verb: &'static str,
+        resource: &ResourceType,
+        key: &ObjectKey,
+        primary: bool,
+        request: http::Result<http::Request<Vec<u8>>>,
+    ) -> Result<Value, Error> {
+        let failed = |source: client::Error| Error::Request {
+            verb,
+            kind: resource.kind.clone(),
+            key: key.clone(),
+            primary,
+            source,
+        };
+        let request = request.map_err(|error| unsendable(verb, resource, error))?;
+        let body: Bytes = self.client.write(request).await.map_err(failed)?;
+        decode(verb, resource, key, &body)
+    }
+}
+
+impl Subject<'_> {
+    fn cached_status(&self) -> Value {
+        let object = self.cached.as_deref().and_then(|live| serde_json::from_slice::<Value>(live.json()).ok());
+        object.and_then(|mut object| object.get_mut("status").map(Value::take)).unwrap_or_default()
+    }
+}
+
+fn decode(verb: &'static str, resource: &ResourceType, key: &ObjectKey, body: &[u8]) -> Result<Value, Error> {
+    serde_json::from_slice(body).map_err(|source| Error::Answer {
+        verb,
+        kind: resource.kind.clone(),
+        key: key.clone(),
+        source,
+    })
+}
+
+/// Names are checked before, so a request that can not be built has a name that only the URL syntax refuses.
+fn unsendable(verb: &'static str, resource: &ResourceType, error: http::Error) -> Error {
+    let source = serde::ser::Error::custom(format!("cannot {verb} it: {error}"));
+    Error::Serialize { kind: resource.kind.clone(), source }
+}
+
+/// What a restart has for proof: the last operator wanted the same, and the live object still holds it.
+fn is_proven(live: &Value, desired: &Desired) -> bool {
+    let hash = live["metadata"]["annotations"].get(DESIRED_HASH);
+    hash == desired.form["metadata"]["annotations"].get(DESIRED_HASH) && contains(live, &desired.form)
+}
+
+fn status_form(primary: &Owner, status: Value) -> Value {
+    let mut metadata = json!({"name": primary.key.name(), "uid": primary.uid});
+    if let Some(namespace) = primary.key.namespace() {
+        metadata["namespace"] = namespace.into();
+    }
+    json!({
+        "apiVersion": primary.resource.api_version(),
+        "kind": primary.resource.kind,
+        "metadata": metadata,
+        "status": status,
+    })
+}
+
+/// Server-side apply would be refused for a second controller, with a message that does not say what to do.
+fn refuse_foreign(resource: &ResourceType, owner: &Owner, live: &RawObject) -> Result<(), Error> {
+    match live.metadata().controller() {
+        Some(controller) if controller.uid != owner.uid => Err(foreign(resource, live)),
+        _ => Ok(()),
+    }
+}
+
+fn foreign(resource: &ResourceType, live: &RawObject) -> Error {
+    let metadata = live.metadata();
+    let owner = match metadata.controller() {
+        Some(owner) => format!("{} {} (uid {})", owner.kind, owner.name, owner.uid),
+        None => "nobody".to_owned(),
+    };
+    Error::ControlledByOther { kind: resource.kind.clone(), key: metadata.key.clone(), owner }
+}
+
+/// What the locks guard is valid after any panic: single values, replaced whole.
+fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

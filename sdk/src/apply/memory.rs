@@ -1,0 +1,155 @@
+//! What is remembered of the writes for each primary, and forgotten with it.
+use std::any::{Any, TypeId};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use crate::resource::{ObjectKey, ResourceVersion};
+
+use super::fingerprint::Fingerprint;
+use super::status::StatusMemory;
+
+/// How many children of one primary are remembered. Beyond it the one written or checked longest ago is forgotten: a
+/// reconciler that invents a new name each time must not grow memory, and a forgotten child costs a comparison.
+pub(crate) const MAX_CHILDREN: usize = 1024;
+
+/// The memory of one controller.
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
+    primaries: Mutex<HashMap<ObjectKey, Arc<PrimaryMemory>>>,
+}
+
+impl Memory {
+    /// Returns the memory of one primary.
+    pub(crate) fn of(&self, key: &ObjectKey) -> Arc<PrimaryMemory> {
+        let mut primaries = self.primaries.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(primaries.entry(key.clone()).or_default())
+    }
+
+    /// Says whether another life of the primary was remembered under this key, and forgets it.
+    pub(crate) fn is_reborn(&self, key: &ObjectKey, uid: &str) -> bool {
+        let mut primaries = self.primaries.lock().unwrap_or_else(PoisonError::into_inner);
+        let fresh =
+            || Arc::new(PrimaryMemory { uid: OnceLock::from(Box::<str>::from(uid)), ..PrimaryMemory::default() });
+        let memory = primaries.entry(key.clone()).or_insert_with(fresh);
+        let reborn = **memory.uid.get_or_init(|| uid.into()) != *uid;
+        if reborn {
+            *memory = fresh();
+        }
+        reborn
+    }
+
+    /// Drops what is remembered of a primary that is gone.
+    pub(crate) fn forget(&self, key: &ObjectKey) {
+        self.primaries.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+    }
+}
+
+/// The memory of one primary.
+#[derive(Debug, Default)]
+pub(crate) struct PrimaryMemory {
+    /// Which life of the primary this is about.
+    uid: OnceLock<Box<str>>,
+    pub(crate) children: Mutex<Children>,
+    /// Held across the request: two writes of one status must not build on the same predecessor.
+    pub(crate) status: tokio::sync::Mutex<StatusMemory>,
+    pub(crate) finalizer: Mutex<Option<FinalizerMemory>>,
+}
+
+/// What was done to the finalizer, until the cache shows it.
+#[derive(Clone, Debug)]
+pub(crate) struct FinalizerMemory {
+    pub(crate) uid: Box<str>,
+    pub(crate) done: FinalizerWrite,
+}
+
+/// A write of the finalizer.
+#[derive(Clone, Debug)]
+pub(crate) enum FinalizerWrite {
+    /// It was there as of this version.
+    Added(ResourceVersion),
+    /// It is gone for good.
+    Removed,
+}
+
+/// A child's type and key.
+pub(crate) type ChildId = (TypeId, ObjectKey);
+
+/// What is remembered of the children of one primary, up to [`MAX_CHILDREN`].
+#[derive(Debug, Default)]
+pub(crate) struct Children {
+    entries: HashMap<ChildId, Child>,
+    clock: u64,
+}
+
+/// What is remembered of one child.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Child {
+    pub(crate) fingerprint: Option<Fingerprint>,
+    /// The typed answer, as long as the cache can not give it.
+    pub(crate) answer: Option<Arc<dyn Any + Send + Sync>>,
+    used: u64,
+}
+
+impl Children {
+    /// Returns what is remembered of a child; nothing, if nothing is.
+    pub(crate) fn get(&self, id: &ChildId) -> Child {
+        self.entries.get(id).cloned().unwrap_or_default()
+    }
+
+    /// Remembers a child.
+    pub(crate) fn put(&mut self, id: ChildId, mut child: Child) {
+        self.clock += 1;
+        child.used = self.clock;
+        if self.entries.len() >= MAX_CHILDREN && !self.entries.contains_key(&id) {
+            let oldest = self.entries.iter().min_by_key(|(_, child)| child.used).map(|(id, _)| id.clone());
+            oldest.and_then(|id| self.entries.remove(&id));
+        }
+        self.entries.insert(id, child);
+    }
+
+    /// Forgets a child.
+    pub(crate) fn remove(&mut self, id: &ChildId) {
+        self.entries.remove(id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_child_unused_longest_goes_when_the_memory_is_full() {
+        let id = |index: usize| (TypeId::of::<()>(), ObjectKey::cluster(&index.to_string()));
+        let mut children = Children::default();
+        for index in 0..MAX_CHILDREN {
+            children.put(id(index), Child::default());
+        }
+        children.put(id(0), Child::default());
+        children.put(id(MAX_CHILDREN), Child::default());
+        assert_eq!(children.entries.len(), MAX_CHILDREN);
+        assert!(children.entries.contains_key(&id(0)) && !children.entries.contains_key(&id(1)));
+    }
+
+    #[test]
+    fn a_forgotten_primary_leaves_nothing() {
+        let memory = Memory::default();
+        let key = ObjectKey::cluster("a");
+        let held = memory.of(&key);
+        assert!(Arc::ptr_eq(&held, &memory.of(&key)));
+        memory.forget(&key);
+        assert!(memory.primaries.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn another_life_under_the_same_key_starts_with_an_empty_memory() {
+        let memory = Memory::default();
+        let key = ObjectKey::cluster("a");
+        let first = memory.of(&key);
+        assert!(!memory.is_reborn(&key, "u"));
+        assert!(!memory.is_reborn(&key, "u"));
+        assert!(Arc::ptr_eq(&first, &memory.of(&key)));
+        assert!(memory.is_reborn(&key, "v"));
+        assert!(!Arc::ptr_eq(&first, &memory.of(&key)));
+        assert!(!memory.is_reborn(&key, "v"));
+    }
+}

@@ -1,0 +1,101 @@
+//! What becomes of a key after its reconcile. A pure table.
+use std::time::Duration;
+
+use crate::reconcile::error::Class;
+use crate::reconcile::{Action, Result};
+
+/// How a reconcile ended.
+#[derive(Debug)]
+pub(super) enum Attempt {
+    /// By itself.
+    Returned(Result<Action>),
+    /// By a panic with this message.
+    Panicked(String),
+    /// It was dropped at the controller's deadline.
+    TimedOut,
+}
+
+/// The same as a class, to count by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Succeeded,
+    Requeued,
+    Transient,
+    Conflict,
+    Terminal,
+    Panicked,
+    TimedOut,
+}
+
+impl Outcome {
+    pub(super) const COUNT: usize = 7;
+}
+
+/// What to do with the key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FollowUp {
+    /// Forget its failures and wait for an event.
+    Forget,
+    /// Forget its failures and come back after a time.
+    ForgetAndAddAfter(Duration),
+    /// Come back after a time, its failures as they are.
+    AddAfter(Duration),
+    /// Count a failure and come back when the rate limiter allows.
+    AddRateLimited,
+}
+
+impl Attempt {
+    pub(super) fn outcome(&self) -> Outcome {
+        match self {
+            Self::Returned(Ok(action)) if action.delay().is_some() => Outcome::Requeued,
+            Self::Returned(Ok(_)) => Outcome::Succeeded,
+            Self::Returned(Err(error)) => match error.class() {
+                Class::Transient => Outcome::Transient,
+                Class::Conflict => Outcome::Conflict,
+                Class::Terminal => Outcome::Terminal,
+            },
+            Self::Panicked(_) => Outcome::Panicked,
+            Self::TimedOut => Outcome::TimedOut,
+        }
+    }
+
+    pub(super) fn follow_up(&self) -> FollowUp {
+        match self {
+            Self::Returned(Ok(action)) => action.delay().map_or(FollowUp::Forget, FollowUp::ForgetAndAddAfter),
+            Self::Returned(Err(error)) => match (error.class(), error.delay()) {
+                (Class::Terminal, _) => FollowUp::Forget,
+                (Class::Transient | Class::Conflict, Some(delay)) => FollowUp::AddAfter(delay),
+                (Class::Transient | Class::Conflict, None) => FollowUp::AddRateLimited,
+            },
+            Self::Panicked(_) | Self::TimedOut => FollowUp::AddRateLimited,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client;
+    use crate::reconcile::Error;
+
+    #[test]
+    fn every_way_to_end_has_its_row() {
+        let check = |attempt: Attempt, outcome: Outcome, follow_up: FollowUp| {
+            assert_eq!((attempt.outcome(), attempt.follow_up()), (outcome, follow_up), "{attempt:?}");
+        };
+        let second = Duration::from_secs(1);
+        let status = client::Status { code: 409, ..Default::default() };
+        let conflict = client::Error::Status { method: http::Method::PUT, path: "/".into(), status: Box::new(status) };
+        let failed = |error: Error| Attempt::Returned(Err(error));
+        check(Attempt::Returned(Ok(Action::await_change())), Outcome::Succeeded, FollowUp::Forget);
+        let later = Attempt::Returned(Ok(Action::requeue_after(second)));
+        check(later, Outcome::Requeued, FollowUp::ForgetAndAddAfter(second));
+        check(failed(Error::new("e")), Outcome::Transient, FollowUp::AddRateLimited);
+        check(failed(Error::new("e").retry_after(second)), Outcome::Transient, FollowUp::AddAfter(second));
+        check(failed(conflict.into()), Outcome::Conflict, FollowUp::AddRateLimited);
+        check(failed(Error::new("e").terminal()), Outcome::Terminal, FollowUp::Forget);
+        check(failed(Error::new("e").retry_after(second).terminal()), Outcome::Terminal, FollowUp::Forget);
+        check(Attempt::Panicked("e".into()), Outcome::Panicked, FollowUp::AddRateLimited);
+        check(Attempt::TimedOut, Outcome::TimedOut, FollowUp::AddRateLimited);
+    }
+}

@@ -1,0 +1,98 @@
+//! From an event to the keys of the primaries it concerns. Pure functions of metadata.
+use crate::resource::{ObjectKey, ResourceType, Scope};
+use crate::wire::Metadata;
+
+/// Returns the key of the `primary` that controls the object.
+///
+/// Group and kind must match; the version is ignored, as a reference keeps the version its writer used while the
+/// objects move on. The key of a cluster-scoped primary has no namespace. controller-runtime's `OwnerHandler` is the
+/// model.
+pub(super) fn controlling_primary(child: &Metadata, primary: &ResourceType) -> Option<ObjectKey> {
+    let owner = child.controller()?;
+    if *owner.group != *primary.group || *owner.kind != *primary.kind {
+        return None;
+    }
+    match primary.scope {
+        Scope::Cluster => Some(ObjectKey::cluster(&owner.name)),
+        // A cluster-scoped object can not be owned from a namespace: the API server's garbage collector would call
+        // such a reference invalid, and there is no key to enqueue.
+        Scope::Namespaced => child.key.namespace().map(|namespace| ObjectKey::namespaced(namespace, &owner.name)),
+    }
+}
+
+/// Joins the keys of the old and of the new object of an update, each key once.
+pub(super) fn both(mut old: Vec<ObjectKey>, new: Vec<ObjectKey>) -> Vec<ObjectKey> {
+    for key in new {
+        if !old.contains(&key) {
+            old.push(key);
+        }
+    }
+    old
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resource::{OwnerReference, ResourceVersion};
+
+    fn primary(scope: Scope) -> ResourceType {
+        ResourceType {
+            group: "demo.kubewright.dev".into(),
+            version: "v1".into(),
+            kind: "Website".into(),
+            plural: "websites".into(),
+            scope,
+        }
+    }
+
+    fn owner(group: &str, kind: &str, name: &str, controller: bool) -> OwnerReference {
+        OwnerReference { group: group.into(), kind: kind.into(), name: name.into(), uid: "uid".into(), controller }
+    }
+
+    fn child(namespace: &str, owners: Vec<OwnerReference>) -> Metadata {
+        Metadata {
+            key: ObjectKey::namespaced(namespace, "child"),
+            uid: "child-uid".into(),
+            resource_version: ResourceVersion::new("1"),
+            generation: None,
+            deleting: false,
+            labels: Vec::new(),
+            finalizers: Vec::new(),
+            owners,
+        }
+    }
+
+    #[test]
+    fn h2_owner_matches_by_group_and_kind_and_only_as_controller() {
+        let check = |namespace: &str, owners: Vec<OwnerReference>, scope: Scope, expected: Option<ObjectKey>| {
+            let message = format!("{namespace} {owners:?} {scope:?}");
+            assert_eq!(controlling_primary(&child(namespace, owners), &primary(scope)), expected, "{message}");
+        };
+        let (group, kind) = ("demo.kubewright.dev", "Website");
+        let (namespaced, cluster) = (Scope::Namespaced, Scope::Cluster);
+        check("web", vec![owner(group, kind, "a", true)], namespaced, Some(ObjectKey::namespaced("web", "a")));
+        check("web", vec![owner(group, kind, "a", true)], cluster, Some(ObjectKey::cluster("a")));
+        check("", vec![owner(group, kind, "a", true)], cluster, Some(ObjectKey::cluster("a")));
+        check("", vec![owner(group, kind, "a", true)], namespaced, None);
+        check("web", vec![owner(group, kind, "a", false)], namespaced, None);
+        check("web", vec![owner("apps", kind, "a", true)], namespaced, None);
+        check("web", vec![owner(group, "Shop", "a", true)], namespaced, None);
+        check("web", vec![], namespaced, None);
+        let second = vec![owner(group, kind, "a", false), owner(group, kind, "b", true)];
+        check("web", second, namespaced, Some(ObjectKey::namespaced("web", "b")));
+    }
+
+    #[test]
+    fn h1_old_and_new_are_both_mapped_and_each_key_comes_once() {
+        let key = ObjectKey::cluster;
+        let check = |old: &[&str], new: &[&str], expected: &[&str]| {
+            let keys = |names: &[&str]| names.iter().map(|name| key(name)).collect::<Vec<_>>();
+            assert_eq!(both(keys(old), keys(new)), keys(expected));
+        };
+        check(&["a"], &["a"], &["a"]);
+        check(&["a"], &["b"], &["a", "b"]);
+        check(&[], &["b"], &["b"]);
+        check(&["a"], &[], &["a"]);
+        check(&["a", "b"], &["b", "c"], &["a", "b", "c"]);
+    }
+}

@@ -1,0 +1,198 @@
+//! Where a controller's keys come from: events of informers, mapped inline and queued.
+use std::any::Any;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+
+use crate::informer::{RawEvent, SharedInformer};
+use crate::queue::WorkQueue;
+use crate::reflector::Failure;
+use crate::resource::{ObjectKey, ResourceType};
+use crate::wire::{Metadata, RawObject};
+
+use super::mapping;
+
+/// One input of a controller: a kind that is watched, and how its events find primaries.
+pub(crate) struct Source {
+    attach: Box<dyn FnOnce(WorkQueue<ObjectKey>) -> Feed + Send>,
+}
+
+impl Source {
+    /// The primary kind itself: every event enqueues its object.
+    pub(crate) fn primary(informer: &Arc<SharedInformer>) -> Self {
+        Self::by_metadata(informer, |metadata| Some(metadata.key.clone()))
+    }
+
+    /// Children of `primary`: an event enqueues the controller owner of the old and of the new object.
+    pub(crate) fn owned(child: &Arc<SharedInformer>, primary: ResourceType) -> Self {
+        Self::by_metadata(child, move |metadata| mapping::controlling_primary(metadata, &primary))
+    }
+
+    /// Objects that primaries name: an event enqueues the primaries that have its key, `namespace/name`, in the index
+    /// at `slot`. A primary that comes to name the object later is enqueued by its own event.
+    pub(crate) fn references(related: &Arc<SharedInformer>, primary: &Arc<SharedInformer>, slot: usize) -> Self {
+        let primary = Arc::clone(primary);
+        Self::events(related, move |event| primary.keys_by(slot, of_event(event).metadata().key.as_str()))
+    }
+
+    /// Objects of any kind: `map` names the primaries of the old and of the new object, from its JSON.
+    pub(crate) fn mapped(informer: &Arc<SharedInformer>, map: MapFunction) -> Self {
+        let mut map = Guarded::new(informer.target().resource.to_string(), map);
+        Self::events(informer, move |event| match event {
+            RawEvent::Updated { old, new } => mapping::both(map.keys(old), map.keys(new)),
+            RawEvent::Added { object, .. } | RawEvent::Deleted { last: object, .. } => map.keys(object),
+        })
+    }
+
+    fn by_metadata(
+        informer: &Arc<SharedInformer>,
+        key: impl Fn(&Metadata) -> Option<ObjectKey> + Send + 'static,
+    ) -> Self {
+        Self::events(informer, move |event| {
+            let key = |object: &RawObject| key(object.metadata()).into_iter().collect();
+            match event {
+                RawEvent::Updated { old, new } => mapping::both(key(old), key(new)),
+                RawEvent::Added { object, .. } | RawEvent::Deleted { last: object, .. } => key(object),
+            }
+        })
+    }
+
+    fn events(
+        informer: &Arc<SharedInformer>,
+        mut map: impl FnMut(&RawEvent) -> Vec<ObjectKey> + Send + 'static,
+    ) -> Self {
+        let informer = Arc::clone(informer);
+        Self::new(move |queue| {
+            let handler = move |event: RawEvent| map(&event).into_iter().for_each(|key| queue.add(key));
+            let registration = Arc::new(informer.add_inline_handler(Box::new(handler)));
+            let synced = Arc::clone(&registration);
+            let waiting = Arc::clone(&registration);
+            let status = informer.status();
+            Feed {
+                registration,
+                synced: async move { waiting.synced().await }.boxed(),
+                status: Arc::new(move || SourceStatus {
+                    kind: informer.target().resource.to_string(),
+                    synced: synced.has_synced(),
+                    failure: status.borrow().failure.clone(),
+                }),
+            }
+        })
+    }
+
+    /// The seam under all of the above: `attach` gets the controller's queue and feeds it from then on.
+    pub(crate) fn new(attach: impl FnOnce(WorkQueue<ObjectKey>) -> Feed + Send + 'static) -> Self {
+        Self { attach: Box::new(attach) }
+    }
+
+    pub(super) fn attach(self, queue: WorkQueue<ObjectKey>) -> Feed {
+        (self.attach)(queue)
+    }
+}
+
+/// A source that feeds a queue; dropping it ends that.
+pub(crate) struct Feed {
+    /// Keeps the handler registered.
+    pub(crate) registration: Arc<dyn Any + Send + Sync>,
+    /// Ends once the handler has seen its whole initial list.
+    pub(crate) synced: BoxFuture<'static, ()>,
+    /// Tells how the source is doing.
+    pub(crate) status: Arc<dyn Fn() -> SourceStatus + Send + Sync>,
+}
+
+/// How one watched kind is doing.
+#[derive(Clone, Debug)]
+pub struct SourceStatus {
+    /// The kind, as in `deployments.apps/v1`.
+    pub kind: String,
+    /// Whether the first whole list has been taken in.
+    pub synced: bool,
+    /// What fails now, and what to do about it.
+    pub failure: Option<Arc<Failure>>,
+}
+
+/// The primaries that a related object, given as JSON, concerns.
+pub(crate) type MapFunction = Arc<dyn Fn(&[u8]) -> Result<Vec<ObjectKey>, serde_json::Error> + Send + Sync>;
+
+/// A user's map function, which runs inside the informer and must not be able to stop it.
+struct Guarded {
+    kind: String,
+    map: MapFunction,
+    failing: bool,
+}
+
+impl Guarded {
+    fn new(kind: String, map: MapFunction) -> Self {
+        Self { kind, map, failing: false }
+    }
+
+    fn keys(&mut self, object: &RawObject) -> Vec<ObjectKey> {
+        self.keys_of(&object.metadata().key, object.json())
+    }
+
+    /// Maps one object; one that cannot be mapped concerns no primary, and is reported.
+    fn keys_of(&mut self, key: &ObjectKey, json: &[u8]) -> Vec<ObjectKey> {
+        let reason = match catch_unwind(AssertUnwindSafe(|| (self.map)(json))) {
+            Ok(Ok(keys)) => {
+                self.failing = false;
+                return keys;
+            }
+            // The error's own text may quote the object, which may be a Secret.
+            Ok(Err(error)) => format!("it does not decode at column {}", error.column()),
+            Err(panic) => format!("the map function panicked: {}", super::panic_message(&*panic)),
+        };
+        let kind = &self.kind;
+        // Once for each run of failures: one bad object may change many times a second.
+        if std::mem::replace(&mut self.failing, true) {
+            tracing::debug!(%kind, object = %key, "event dropped, {reason}");
+        } else {
+            tracing::warn!(%kind, object = %key, "event dropped, {reason}");
+        }
+        Vec::new()
+    }
+}
+
+fn of_event(event: &RawEvent) -> &RawObject {
+    match event {
+        RawEvent::Added { object, .. } | RawEvent::Updated { new: object, .. } => object,
+        RawEvent::Deleted { last, .. } => last,
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Source")
+    }
+}
+
+impl fmt::Debug for Feed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Feed").field("status", &(self.status)()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn h4_an_object_that_cannot_be_mapped_is_dropped_and_the_next_one_is_not() {
+        let map: MapFunction = Arc::new(|json| match json {
+            b"panic" => panic!("map function"),
+            json => Ok(vec![ObjectKey::cluster(&serde_json::from_slice::<String>(json)?)]),
+        });
+        let mut map = Guarded::new("configmaps/v1".into(), map);
+        let key = ObjectKey::namespaced("web", "front");
+        let check = |map: &mut Guarded, json: &str, expected: &[&str], failing: bool| {
+            let expected: Vec<_> = expected.iter().map(|name| ObjectKey::cluster(name)).collect();
+            assert_eq!((map.keys_of(&key, json.as_bytes()), map.failing), (expected, failing), "{json}");
+        };
+        check(&mut map, "\"a\"", &["a"], false);
+        check(&mut map, "17", &[], true);
+        check(&mut map, "panic", &[], true);
+        check(&mut map, "\"b\"", &["b"], false);
+    }
+}

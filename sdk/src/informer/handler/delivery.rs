@@ -1,0 +1,210 @@
+//! Two ways to a handler: inline in the informer's task, or through a buffer to a thread of its own.
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+
+use crate::informer::event::{Event, RawEvent};
+use crate::resource::Kind;
+use crate::store::decode::Envelope;
+
+use super::buffer::{Buffer, Next};
+use super::{BUFFER_BOUND, Deleted, Handle, Progress, ResourceEventHandler};
+
+/// Takes the events of one informer to one handler. Called by the informer's task only, after the store took each change.
+pub(in crate::informer) trait Delivery: Send {
+    /// Hands on one event, or keeps it for the handler. Never waits.
+    fn deliver(&mut self, event: &Event<Arc<Envelope>>);
+
+    /// Says that what was delivered so far was the initial list.
+    fn end_initial_list(&mut self);
+}
+
+/// Makes a delivery when the informer takes the handler in; tasks it needs go into the informer's set.
+pub(in crate::informer) type Start = Box<dyn FnOnce(&mut JoinSet<()>) -> Box<dyn Delivery> + Send>;
+
+/// Calls `handler` inline.
+pub(in crate::informer) fn inline(handler: Box<dyn FnMut(RawEvent) + Send>, progress: Arc<Progress>) -> Start {
+    Box::new(move |_| Box::new(Inline { handler, guard: Guard::new(progress) }))
+}
+
+/// Calls `handler` on a thread of its own, through a buffer.
+pub(in crate::informer) fn buffered<K, H>(handler: H, progress: Arc<Progress>) -> Start
+where
+    K: Kind,
+    H: ResourceEventHandler<K>,
+{
+    Box::new(move |tasks| {
+        let mailbox = Arc::new(Mailbox::new());
+        tasks.spawn(serve(
+            Arc::clone(&mailbox),
+            Caller { handler, guard: Guard::new(progress) },
+            Caller::<H>::call::<K>,
+        ));
+        Box::new(Buffered { mailbox })
+    })
+}
+
+struct Inline {
+    handler: Box<dyn FnMut(RawEvent) + Send>,
+    guard: Guard,
+}
+
+impl Delivery for Inline {
+    fn deliver(&mut self, event: &Event<Arc<Envelope>>) {
+        let event = event.map(|envelope| Arc::clone(envelope.object()));
+        let key = event.latest().metadata().key.clone();
+        self.guard.call(&key, || (self.handler)(event));
+    }
+
+    fn end_initial_list(&mut self) {
+        self.guard.end_initial_list();
+    }
+}
+
+struct Buffered {
+    mailbox: Arc<Mailbox>,
+}
+
+impl Delivery for Buffered {
+    fn deliver(&mut self, event: &Event<Arc<Envelope>>) {
+        let key = &event.latest().object().metadata().key;
+        let mut buffer = self.mailbox.buffer();
+        // A decoded object is many times its bytes: what piles up above the bound does not share decoded ones.
+        let event = if buffer.is_full() {
+            event.map(|envelope| Arc::new(Envelope::new(Arc::clone(envelope.object()))))
+        } else {
+            event.map(Arc::clone)
+        };
+        buffer.push(key, event);
+        drop(buffer);
+        self.mailbox.filled.notify_one();
+    }
+
+    fn end_initial_list(&mut self) {
+        self.mailbox.buffer().end_initial_list();
+        self.mailbox.filled.notify_one();
+    }
+}
+
+impl Drop for Buffered {
+    fn drop(&mut self) {
+        self.mailbox.closed.store(true, SeqCst);
+        self.mailbox.filled.notify_one();
+    }
+}
+
+/// What lies between the informer's task and a handler's thread.
+struct Mailbox {
+    buffer: Mutex<Buffer<Arc<Envelope>>>,
+    filled: Notify,
+    closed: AtomicBool,
+}
+
+impl Mailbox {
+    fn new() -> Self {
+        Self { buffer: Mutex::new(Buffer::new(BUFFER_BOUND)), filled: Notify::new(), closed: AtomicBool::new(false) }
+    }
+
+    fn buffer(&self) -> MutexGuard<'_, Buffer<Arc<Envelope>>> {
+        self.buffer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_closed(&self) -> bool {
+        self.closed.load(SeqCst)
+    }
+
+    /// Takes the next event, none once closed.
+    fn pop(&self) -> Option<Next<Arc<Envelope>>> {
+        if self.is_closed() { None } else { self.buffer().pop() }
+    }
+}
+
+/// Serves one handler until its mailbox closes.
+///
+/// Handlers are ordinary functions that may block, so they run on the runtime's threads for blocking work: on a worker,
+/// one stuck handler would stop every watch of a single-core container.
+async fn serve<C: Send + 'static>(mailbox: Arc<Mailbox>, mut caller: C, call: fn(&mut C, Next<Arc<Envelope>>)) {
+    let closes = CloseOnDrop(Arc::clone(&mailbox));
+    while !mailbox.is_closed() {
+        mailbox.filled.notified().await;
+        let mailbox = Arc::clone(&mailbox);
+        let served = tokio::task::spawn_blocking(move || {
+            while let Some(next) = mailbox.pop() {
+                call(&mut caller, next);
+            }
+            caller
+        });
+        // Fails only when the runtime goes down.
+        let Ok(back) = served.await else { return };
+        caller = back;
+    }
+    drop(closes);
+}
+
+/// Stops the thread of a handler whose task was aborted: a thread cannot be.
+struct CloseOnDrop(Arc<Mailbox>);
+
+impl Drop for CloseOnDrop {
+    fn drop(&mut self) {
+        self.0.closed.store(true, SeqCst);
+    }
+}
+
+struct Caller<H> {
+    handler: H,
+    guard: Guard,
+}
+
+impl<H> Caller<H> {
+    fn call<K: Kind>(&mut self, next: Next<Arc<Envelope>>)
+    where
+        H: ResourceEventHandler<K>,
+    {
+        let event = match next {
+            Next::Event(event) => event,
+            Next::EndOfInitialList => return self.guard.end_initial_list(),
+        };
+        let key = event.latest().object().metadata().key.clone();
+        let handler = &mut self.handler;
+        self.guard.call(&key, || match event {
+            Event::Added { object, initial } => handler.on_add(Handle::new(object), initial),
+            Event::Updated { old, new } => handler.on_update(Handle::new(old), Handle::new(new)),
+            Event::Deleted { last, final_state_known } => {
+                handler.on_delete(Deleted { last: Handle::new(last), final_state_known });
+            }
+        });
+    }
+}
+
+/// Stands between the informer and the user's code: contains panics, and is honest about what has been handled.
+struct Guard {
+    progress: Arc<Progress>,
+    panicked: bool,
+}
+
+impl Guard {
+    fn new(progress: Arc<Progress>) -> Self {
+        Self { progress, panicked: false }
+    }
+
+    fn call(&mut self, key: &crate::resource::ObjectKey, handler: impl FnOnce()) {
+        if self.progress.is_removed() {
+            return;
+        }
+        if catch_unwind(AssertUnwindSafe(handler)).is_err() {
+            self.panicked = true;
+            tracing::error!(object = %key, "an event handler panicked: the event is lost for this handler");
+        }
+    }
+
+    fn end_initial_list(&self) {
+        if self.panicked {
+            tracing::error!("an event handler panicked on its initial list: it will not count as synced");
+        } else {
+            self.progress.set_synced();
+        }
+    }
+}

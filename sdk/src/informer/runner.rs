@@ -1,0 +1,186 @@
+//! The task of one informer: deltas into the store, then events to handlers.
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::delta::DeltaReceiver;
+use crate::reflector::{Delta, Failure, FailureReason, ReflectorStatus};
+use crate::resource::ResourceVersion;
+use crate::store::decode::Envelope;
+use crate::store::{Put, Writer};
+use crate::wire::RawObject;
+
+use super::event::Event;
+use super::handler::Progress;
+use super::handler::delivery::Delivery;
+use super::{Arrival, InformerStatus, SharedInformer};
+
+/// How many deltas are applied before other tasks of the thread, and handlers that came meanwhile, get their turn:
+/// a few milliseconds when an index decodes every object.
+const SLICE: usize = 128;
+
+/// Runs a [`SharedInformer`]. There is one for each informer, so starting twice cannot happen.
+pub(super) struct Runner {
+    informer: Arc<SharedInformer>,
+    writer: Writer,
+    handlers: Vec<Attached>,
+    /// Tasks of handlers; dropping the runner stops them.
+    tasks: JoinSet<()>,
+    synced: bool,
+    failure: Option<Arc<Failure>>,
+}
+
+struct Attached {
+    delivery: Box<dyn Delivery>,
+    progress: Arc<Progress>,
+}
+
+impl Runner {
+    pub(super) fn new(informer: Arc<SharedInformer>, writer: Writer) -> Self {
+        Self { informer, writer, handlers: Vec::new(), tasks: JoinSet::new(), synced: false, failure: None }
+    }
+
+    /// Runs until `stop` says so, then waits for handlers to return from the call they are in.
+    ///
+    /// Goes on serving handlers from the store if the source of `deltas` ends.
+    pub(super) async fn run(
+        mut self,
+        mut deltas: DeltaReceiver,
+        mut reflector: watch::Receiver<ReflectorStatus>,
+        mut stop: watch::Receiver<bool>,
+    ) {
+        let mut batch = Vec::new();
+        let (mut flowing, mut reporting) = (true, true);
+        loop {
+            tokio::select! {
+                biased;
+                () = stopped(&mut stop) => break,
+                () = self.informer.changed.notified() => self.admit(),
+                changed = reflector.changed(), if reporting => {
+                    reporting = changed.is_ok();
+                    if reporting {
+                        self.failure = reflector.borrow_and_update().failure.clone();
+                    }
+                }
+                more = deltas.next_batch(&mut batch), if flowing => {
+                    flowing = more;
+                    self.apply_all(&mut batch).await;
+                    if !flowing {
+                        self.failure = Some(Arc::new(self.ended()));
+                    }
+                }
+            }
+            self.publish();
+        }
+        self.handlers.clear();
+        while self.tasks.join_next().await.is_some() {}
+    }
+
+    async fn apply_all(&mut self, batch: &mut Vec<Delta>) {
+        for (position, delta) in batch.drain(..).enumerate() {
+            if position > 0 && position % SLICE == 0 {
+                self.publish();
+                tokio::task::yield_now().await;
+                self.admit();
+            }
+            self.apply(delta);
+        }
+    }
+
+    /// Applies one delta: the store first, so that a handler that reads it finds at least what it is told of.
+    fn apply(&mut self, delta: Delta) {
+        match delta {
+            Delta::ListStarted => self.writer.begin_list(),
+            Delta::Listed(object) | Delta::Applied(object) => self.put(object),
+            Delta::Deleted(object) => {
+                if let Some(removed) = self.writer.remove(&object) {
+                    self.deleted(removed.last, removed.final_state_known);
+                }
+            }
+            Delta::Replaced(version) => self.replaced(version),
+            Delta::Bookmark(version) => self.writer.bookmark(&version),
+        }
+    }
+
+    fn put(&mut self, object: Arc<RawObject>) {
+        let envelope = Arc::new(Envelope::new(object));
+        let initial = !self.synced;
+        match self.writer.put(&envelope) {
+            Put::Unchanged => {}
+            Put::Added => self.dispatch(&Event::Added { object: envelope, initial }),
+            Put::Updated { old } => {
+                self.dispatch(&Event::Updated { old: Arc::new(Envelope::new(old)), new: envelope });
+            }
+            Put::Recreated { old } => {
+                self.deleted(old, false);
+                self.dispatch(&Event::Added { object: envelope, initial });
+            }
+        }
+    }
+
+    fn deleted(&mut self, last: Arc<RawObject>, final_state_known: bool) {
+        self.dispatch(&Event::Deleted { last: Arc::new(Envelope::new(last)), final_state_known });
+    }
+
+    fn replaced(&mut self, version: ResourceVersion) {
+        for last in self.writer.finish_list(version) {
+            self.deleted(last, false);
+        }
+        if !self.synced {
+            self.synced = true;
+            for handler in &mut self.handlers {
+                handler.delivery.end_initial_list();
+            }
+        }
+    }
+
+    fn dispatch(&mut self, event: &Event<Arc<Envelope>>) {
+        for handler in &mut self.handlers {
+            handler.delivery.deliver(event);
+        }
+    }
+
+    /// Takes in handlers that came, with a replay of the store, and lets go of those whose registration is gone.
+    ///
+    /// Between two deltas, so that the replay is exact: what is stored now, then everything that follows.
+    fn admit(&mut self) {
+        self.handlers.retain(|handler| !handler.progress.is_removed());
+        while self.tasks.try_join_next().is_some() {}
+        let arrivals = self.informer.take_arrivals();
+        for Arrival { start, progress } in arrivals.into_iter().filter(|arrival| !arrival.progress.is_removed()) {
+            let mut delivery = start(&mut self.tasks);
+            for object in self.informer.store.select(|_| true) {
+                delivery.deliver(&Event::Added { object: Arc::new(Envelope::new(object)), initial: true });
+            }
+            if self.synced {
+                delivery.end_initial_list();
+            }
+            self.handlers.push(Attached { delivery, progress });
+        }
+    }
+
+    /// Tells of what readers can see and handlers have seen. Called after both.
+    fn publish(&self) {
+        let (version, objects) = (self.informer.store.version(), self.informer.store.len());
+        self.informer.status.send_if_modified(|status| {
+            let known = status.failure.as_ref().map(Arc::as_ptr) == self.failure.as_ref().map(Arc::as_ptr);
+            let same = known && (status.synced, &status.version, status.objects) == (self.synced, &version, objects);
+            if !same {
+                *status = InformerStatus { synced: self.synced, version, failure: self.failure.clone(), objects };
+            }
+            !same
+        });
+    }
+
+    fn ended(&self) -> Failure {
+        let message = format!("the watch of {} has ended; restart the operator", self.informer.target.resource);
+        tracing::error!("{message}");
+        Failure { reason: FailureReason::Other, message, attempts: 1, retry_in: std::time::Duration::MAX }
+    }
+}
+
+/// Waits until `stop` turns true, or whoever could turn it is gone.
+pub(super) async fn stopped(stop: &mut watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stop| *stop).await;
+}

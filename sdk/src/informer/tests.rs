@@ -1,0 +1,591 @@
+//! The Q and I invariants, against a scripted source of deltas.
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc as std_mpsc;
+
+use k8s_openapi::api::core::v1::ConfigMap;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use crate::delta::{self, DeltaSender};
+use crate::reflector::{Delta, FailureReason};
+use crate::resource::ResourceType;
+use crate::store::fixture::{ConfigMapFixture, config_map, key};
+
+use super::event::Event;
+use super::handler::{BUFFER_BOUND, Deleted, Handle};
+use super::*;
+
+/// An informer that runs, and the ends of what feeds it. Dropping it stops everything.
+struct Script {
+    informer: Informer<ConfigMap>,
+    deltas: DeltaSender,
+    reflector: watch::Sender<ReflectorStatus>,
+    stop: watch::Sender<bool>,
+    tasks: JoinSet<()>,
+}
+
+impl Script {
+    fn new() -> Self {
+        let target = Target {
+            resource: ResourceType::of::<ConfigMap>(),
+            namespace: None,
+            labels: None,
+            fields: None,
+            metadata_only: false,
+        };
+        let shared = SharedInformer::new(target);
+        let (deltas, receiver) = delta::channel();
+        let (reflector, status) = watch::channel(ReflectorStatus::default());
+        let (stop, stopped) = watch::channel(false);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(shared.run(receiver, status, stopped).unwrap());
+        Self { informer: Informer::new(shared), deltas, reflector, stop, tasks }
+    }
+
+    async fn push(&self, delta: Delta) {
+        self.deltas.push(delta).await.unwrap();
+    }
+
+    async fn apply(&self, object: &ConfigMapFixture) {
+        self.push(Delta::Applied(object.raw())).await;
+    }
+
+    async fn delete(&self, object: &ConfigMapFixture) {
+        self.push(Delta::Deleted(object.raw())).await;
+    }
+
+    async fn list(&self, version: u64, objects: &[ConfigMapFixture]) {
+        self.push(Delta::ListStarted).await;
+        for object in objects {
+            self.push(Delta::Listed(object.raw())).await;
+        }
+        self.push(Delta::Replaced(ResourceVersion::new(&version.to_string()))).await;
+    }
+
+    /// Waits until the store has everything up to `version` and inline handlers were called for it.
+    async fn reaches(&self, version: u64) -> InformerStatus {
+        let mut status = self.informer.shared().status();
+        status.wait_for(|status| status.version.as_str() == version.to_string()).await.unwrap().clone()
+    }
+
+    /// Registers an inline handler that writes down what it sees.
+    fn record(&self) -> (Registration, mpsc::UnboundedReceiver<Seen>) {
+        let (sender, seen) = mpsc::unbounded_channel();
+        let registration = self.informer.shared().add_inline_handler(Box::new(move |event| {
+            let _ = sender.send(event.map(|object| (object.metadata().key.to_string(), version_of(object.metadata()))));
+        }));
+        (registration, seen)
+    }
+}
+
+/// An event with each object as key and version.
+type Seen = Event<(String, u64)>;
+
+fn version_of(metadata: &crate::wire::Metadata) -> u64 {
+    metadata.resource_version.as_str().parse().unwrap()
+}
+
+fn added(key: &str, version: u64) -> Seen {
+    Event::Added { object: (key.to_owned(), version), initial: false }
+}
+
+fn initial(key: &str, version: u64) -> Seen {
+    Event::Added { object: (key.to_owned(), version), initial: true }
+}
+
+fn updated(key: &str, old: u64, new: u64) -> Seen {
+    Event::Updated { old: (key.to_owned(), old), new: (key.to_owned(), new) }
+}
+
+fn deleted(key: &str, last: u64, final_state_known: bool) -> Seen {
+    Event::Deleted { last: (key.to_owned(), last), final_state_known }
+}
+
+fn take(seen: &mut mpsc::UnboundedReceiver<Seen>) -> Vec<Seen> {
+    std::iter::from_fn(|| seen.try_recv().ok()).collect()
+}
+
+/// What a handler knows after the events, each checked against what it knew before.
+fn replay(events: impl IntoIterator<Item = Seen>) -> BTreeMap<String, u64> {
+    let mut known = BTreeMap::new();
+    for event in events {
+        match event {
+            Event::Added { object: (key, new), .. } => assert_eq!(known.insert(key, new), None, "added once"),
+            Event::Updated { old: (key, old), new: (_, new) } => {
+                assert_eq!(known.insert(key, new), Some(old), "old is what was seen last");
+            }
+            Event::Deleted { last: (key, _), .. } => assert!(known.remove(&key).is_some(), "{key} was never added"),
+        }
+    }
+    known
+}
+
+/// A user's handler that writes down what it sees, after waiting at `gate` if there is one.
+struct Recorder {
+    seen: mpsc::UnboundedSender<Seen>,
+    gate: Option<std_mpsc::Receiver<()>>,
+    panic_on: Option<&'static str>,
+}
+
+impl Recorder {
+    fn new() -> (Self, mpsc::UnboundedReceiver<Seen>) {
+        let (sender, seen) = mpsc::unbounded_channel();
+        (Self { seen: sender, gate: None, panic_on: None }, seen)
+    }
+
+    fn behind(self, gate: std_mpsc::Receiver<()>) -> Self {
+        Self { gate: Some(gate), ..self }
+    }
+
+    fn panicking_on(self, key: &'static str) -> Self {
+        Self { panic_on: Some(key), ..self }
+    }
+
+    fn see(&self, event: Event<Handle<ConfigMap>>) {
+        // Once the test has let go of its end, the gate is open.
+        self.gate.iter().for_each(|gate| _ = gate.recv());
+        assert!(self.panic_on != Some(event.latest().key().as_str()), "as the test wants");
+        let _ = self.seen.send(event.map(|object| (object.key().to_string(), version_of(object.metadata()))));
+    }
+}
+
+impl ResourceEventHandler<ConfigMap> for Recorder {
+    fn on_add(&mut self, object: Handle<ConfigMap>, initial: bool) {
+        self.see(Event::Added { object, initial });
+    }
+    fn on_update(&mut self, old: Handle<ConfigMap>, new: Handle<ConfigMap>) {
+        self.see(Event::Updated { old, new });
+    }
+    fn on_delete(&mut self, object: Deleted<ConfigMap>) {
+        let Deleted { last, final_state_known } = object;
+        self.see(Event::Deleted { last, final_state_known });
+    }
+}
+
+#[tokio::test]
+async fn q1_events_arrive_in_order_across_keys() {
+    let script = Script::new();
+    let (_registration, mut seen) = script.record();
+    let (recorder, mut buffered) = Recorder::new();
+    let _buffered = script.informer.add_event_handler(recorder);
+    script.list(1, &[]).await;
+    script.apply(&config_map("a/one").version(2)).await;
+    script.apply(&config_map("a/two").version(3)).await;
+    script.apply(&config_map("a/one").version(4)).await;
+    script.delete(&config_map("a/two").version(5)).await;
+    script.reaches(5).await;
+    let expected = [added("a/one", 2), added("a/two", 3), updated("a/one", 2, 4), deleted("a/two", 5, true)];
+    assert_eq!(take(&mut seen), expected);
+    for event in expected {
+        assert_eq!(buffered.recv().await.unwrap(), event);
+    }
+}
+
+#[tokio::test]
+async fn q2_i2_synced_means_that_this_handler_has_handled_the_whole_first_list() {
+    let script = Script::new();
+    let (inline, mut seen) = script.record();
+    let (gate, closed) = std_mpsc::channel::<()>();
+    let (recorder, mut buffered) = Recorder::new();
+    let slow = script.informer.add_event_handler(recorder.behind(closed));
+    script.push(Delta::ListStarted).await;
+    script.push(Delta::Listed(config_map("a/one").raw())).await;
+    assert_eq!(seen.recv().await.unwrap(), initial("a/one", 1));
+    assert!(!inline.has_synced() && !script.informer.shared().status().borrow().synced, "the list has not ended");
+    script.push(Delta::Replaced(ResourceVersion::new("9"))).await;
+    inline.synced().await;
+    assert!(script.reaches(9).await.synced);
+    assert!(!slow.has_synced(), "the slow one has not handled it");
+    drop(gate);
+    slow.synced().await;
+    assert!(slow.has_synced() && inline.has_synced());
+    assert_eq!(buffered.try_recv().unwrap(), initial("a/one", 1), "handled before synced");
+}
+
+#[tokio::test]
+async fn q3_an_empty_first_list_syncs_once_it_was_processed() {
+    let script = Script::new();
+    let (inline, _seen) = script.record();
+    let buffered = script.informer.add_event_handler(Recorder::new().0);
+    script.push(Delta::ListStarted).await;
+    script.push(Delta::Bookmark(ResourceVersion::new("3"))).await;
+    tokio::task::yield_now().await;
+    assert!(!inline.has_synced() && !buffered.has_synced());
+    script.push(Delta::Replaced(ResourceVersion::new("4"))).await;
+    inline.synced().await;
+    buffered.synced().await;
+    let status = script.reaches(4).await;
+    assert_eq!((status.synced, status.objects), (true, 0));
+}
+
+#[tokio::test]
+async fn q10_the_store_has_what_a_handler_is_told_of() {
+    let script = Script::new();
+    let informer = script.informer.clone();
+    let by_data = informer.add_index(|object| object.data.clone().unwrap_or_default().into_values());
+    let (sender, mut seen) = mpsc::unbounded_channel();
+    let _registration = informer.shared().add_inline_handler({
+        let lister = informer.lister();
+        Box::new(move |event| {
+            let metadata = event.latest().metadata().clone();
+            let stored = lister.raw(&metadata.key).map(|object| version_of(object.metadata()));
+            let _ = sender.send((stored, lister.keys_by(&by_data, "x").len(), version_of(&metadata)));
+        })
+    });
+    script.list(1, &[]).await;
+    script.apply(&config_map("a/one").version(2)).await;
+    script.apply(&config_map("a/one").version(3).data("k", "x")).await;
+    script.delete(&config_map("a/one").version(4)).await;
+    for expected in [(Some(2), 0, 2), (Some(3), 1, 3), (None, 0, 4)] {
+        assert_eq!(seen.recv().await.unwrap(), expected);
+    }
+}
+
+#[tokio::test]
+async fn q12_a_storm_ends_with_store_and_handlers_knowing_what_the_server_has() {
+    let script = Script::new();
+    let (_registration, mut seen) = script.record();
+    let (recorder, mut buffered) = Recorder::new();
+    let registration = script.informer.add_event_handler(recorder);
+    let mut server: BTreeMap<String, ConfigMapFixture> = BTreeMap::new();
+    script.list(1, &[]).await;
+    // A fixed walk over few keys: creations, changes, missed deletions, other uids, re-lists.
+    let mut walk = 7_u64;
+    for version in 2..3000_u64 {
+        walk = walk.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let name = format!("a/{}", (walk >> 33) % 20);
+        let fresh = config_map(&name).uid(&format!("{name}-{}", (walk >> 40) % 2)).version(version);
+        match (walk >> 48) % 10 {
+            0 => {
+                server.remove(&name);
+            }
+            1 => {
+                let objects: Vec<_> = server.values().cloned().collect();
+                script.list(version, &objects).await;
+            }
+            2 | 3 => {
+                if server.remove(&name).is_some() {
+                    script.delete(&fresh).await;
+                }
+            }
+            _ => {
+                script.apply(&fresh).await;
+                server.insert(name, fresh);
+            }
+        }
+    }
+    script.list(3000, &server.values().cloned().collect::<Vec<_>>()).await;
+    script.apply(&config_map("z/last").version(3001)).await;
+    script.reaches(3001).await;
+    server.insert("z/last".to_owned(), config_map("z/last").version(3001));
+    let expected: BTreeMap<_, _> =
+        server.iter().map(|(key, object)| (key.clone(), version_of(object.raw().metadata()))).collect();
+    let keys: Vec<_> = script.informer.lister().keys().iter().map(ToString::to_string).collect();
+    assert_eq!(keys, server.keys().cloned().collect::<Vec<_>>());
+    assert_eq!(replay(take(&mut seen)), expected);
+    let mut events = Vec::new();
+    while events.last() != Some(&added("z/last", 3001)) {
+        events.push(buffered.recv().await.unwrap());
+    }
+    assert_eq!(replay(events), expected);
+    drop(registration);
+}
+
+#[tokio::test]
+async fn i1_a_late_handler_sees_every_object_once_and_then_every_change() {
+    let script = Script::new();
+    script.list(1, &[config_map("a/1"), config_map("a/2")]).await;
+    let mut handlers = Vec::new();
+    for version in 2..400_u64 {
+        let object = config_map(&format!("a/{}", version % 17)).version(version);
+        if version % 5 == 0 {
+            script.delete(&object).await
+        } else {
+            script.apply(&object).await
+        }
+        if version % 40 == 0 {
+            let (recorder, buffered) = Recorder::new();
+            handlers.push((script.record(), script.informer.add_event_handler(recorder), buffered));
+            tokio::task::yield_now().await;
+        }
+    }
+    script.apply(&config_map("z/last").version(400)).await;
+    script.reaches(400).await;
+    let lister = script.informer.lister();
+    let keys = lister.keys();
+    let expected: BTreeMap<_, _> =
+        keys.iter().map(|key| (key.to_string(), version_of(lister.raw(key).unwrap().metadata()))).collect();
+    for ((inline, mut seen), registration, mut buffered) in handlers {
+        assert!(inline.has_synced());
+        registration.synced().await;
+        let events = take(&mut seen);
+        let replayed = events.iter().take_while(|event| matches!(event, Event::Added { initial: true, .. })).count();
+        let late = events[replayed..].iter().any(|event| matches!(event, Event::Added { initial: true, .. }));
+        assert!(replayed > 0 && !late, "the replay comes first and is marked");
+        assert_eq!(replay(events), expected);
+        let mut received: Vec<Seen> = Vec::new();
+        while received.last().is_none_or(|event| event.latest().0 != "z/last") {
+            received.push(buffered.recv().await.unwrap());
+        }
+        assert_eq!(replay(received), expected);
+    }
+}
+
+#[tokio::test]
+async fn i3_a_disrupted_watch_shows_as_the_difference() {
+    let script = Script::new();
+    let (_registration, mut seen) = script.record();
+    let objects = ["a/same", "a/changed", "a/gone"].map(config_map);
+    script.list(10, &objects).await;
+    script.reaches(10).await;
+    take(&mut seen);
+    let [same, changed, _] = objects;
+    script.list(20, &[same.clone(), changed.version(15), config_map("a/new").version(16)]).await;
+    script.apply(&same).await;
+    script.apply(&config_map("a/new").version(21)).await;
+    script.reaches(21).await;
+    assert_eq!(
+        take(&mut seen),
+        [updated("a/changed", 1, 15), added("a/new", 16), deleted("a/gone", 1, false), updated("a/new", 16, 21)],
+        "what is the same is not told again, on the list or on the watch"
+    );
+}
+
+#[tokio::test]
+async fn i6_a_removed_handler_gets_nothing_more_and_is_dropped() {
+    let script = Script::new();
+    let (removed, mut gone) = script.record();
+    let (kept, mut seen) = script.record();
+    let (recorder, mut buffered) = Recorder::new();
+    let registration = script.informer.add_event_handler(recorder);
+    script.list(1, &[config_map("a/one")]).await;
+    removed.synced().await;
+    registration.synced().await;
+    assert_eq!((gone.recv().await, buffered.recv().await), (Some(initial("a/one", 1)), Some(initial("a/one", 1))));
+    drop((removed, registration));
+    script.apply(&config_map("a/two").version(2)).await;
+    script.reaches(2).await;
+    assert_eq!((gone.recv().await, buffered.recv().await), (None, None), "the handlers themselves are dropped");
+    assert_eq!(take(&mut seen), [initial("a/one", 1), added("a/two", 2)]);
+    drop(kept);
+    let (never, mut nothing) = script.record();
+    drop(never);
+    assert_eq!(nothing.recv().await, None, "removed before the informer took it in");
+}
+
+#[tokio::test]
+async fn i8_two_registrations_are_independent() {
+    let script = Script::new();
+    let (first, mut first_seen) = script.record();
+    let (second, mut second_seen) = script.record();
+    script.list(1, &[config_map("a/one")]).await;
+    first.synced().await;
+    second.synced().await;
+    drop(first);
+    script.apply(&config_map("a/one").version(2)).await;
+    script.reaches(2).await;
+    assert_eq!(take(&mut first_seen), [initial("a/one", 1)]);
+    assert_eq!(take(&mut second_seen), [initial("a/one", 1), updated("a/one", 1, 2)]);
+}
+
+#[tokio::test]
+async fn i10_a_panicking_handler_stops_nobody_and_never_counts_as_synced() {
+    let script = Script::new();
+    let (recorder, mut buffered) = Recorder::new();
+    let panicking = script.informer.add_event_handler(recorder.panicking_on("a/one"));
+    let inline = script.informer.shared().add_inline_handler(Box::new(|event| {
+        assert!(event.latest().metadata().key != key("a/one"), "as the test wants");
+    }));
+    let (other, mut seen) = script.record();
+    script.list(1, &[config_map("a/one"), config_map("a/two")]).await;
+    script.apply(&config_map("a/three").version(2)).await;
+    other.synced().await;
+    assert!(script.reaches(2).await.synced, "a mapping that panics does not keep the operator from starting");
+    assert_eq!(take(&mut seen).len(), 3);
+    assert_eq!(buffered.recv().await, Some(initial("a/two", 1)));
+    assert_eq!(buffered.recv().await, Some(added("a/three", 2)), "it goes on with the next event");
+    assert!(!panicking.has_synced() && !inline.has_synced());
+}
+
+#[tokio::test]
+async fn a_panic_after_the_initial_list_leaves_a_handler_synced() {
+    let script = Script::new();
+    let (recorder, mut buffered) = Recorder::new();
+    let registration = script.informer.add_event_handler(recorder.panicking_on("a/two"));
+    script.list(1, &[config_map("a/one")]).await;
+    registration.synced().await;
+    script.apply(&config_map("a/two").version(2)).await;
+    script.apply(&config_map("a/one").version(3)).await;
+    assert_eq!(buffered.recv().await, Some(initial("a/one", 1)));
+    assert_eq!(buffered.recv().await, Some(updated("a/one", 1, 3)));
+    assert!(registration.has_synced());
+}
+
+#[tokio::test]
+async fn i11_a_stuck_handler_delays_only_itself_and_holds_bounded_memory() {
+    let script = Script::new();
+    let (gate, closed) = std_mpsc::channel::<()>();
+    let (recorder, mut slow) = Recorder::new();
+    let stuck = script.informer.add_event_handler(recorder.behind(closed));
+    let (recorder, mut quick) = Recorder::new();
+    let _quick = script.informer.add_event_handler(recorder);
+    const KEYS: u64 = 10;
+    let last = 3 * BUFFER_BOUND as u64;
+    script.list(1, &[config_map("a/1")]).await;
+    assert_eq!(quick.recv().await, Some(initial("a/1", 1)));
+    let mut received = 0;
+    for version in 2..=last {
+        script.apply(&config_map(&format!("a/{}", version % KEYS)).version(version)).await;
+        quick.recv().await.unwrap();
+        received += 1;
+    }
+    assert_eq!(received, last - 1, "who keeps up gets every event, while the other is stuck");
+    script.reaches(last).await;
+    assert!(!stuck.has_synced());
+    drop(gate);
+    let mut events: Vec<Seen> = Vec::new();
+    while events.last().is_none_or(|event| event.latest().1 != last) {
+        events.push(slow.recv().await.unwrap());
+    }
+    // One event was in the handler's hands while the others waited.
+    while let Ok(event) = slow.try_recv() {
+        events.push(event);
+    }
+    assert!(events.len() <= BUFFER_BOUND + 1 + 2 * KEYS as usize, "{}", events.len());
+    let newest: Vec<_> =
+        (0..KEYS).map(|name| (last - KEYS + 1..=last).find(|version| version % KEYS == name)).collect();
+    for (name, version) in replay(events) {
+        assert!(newest.contains(&Some(version)), "{name} ends at {version}");
+    }
+}
+
+#[tokio::test]
+async fn i12_stop_waits_for_the_running_call_and_drops_every_handler() {
+    let mut script = Script::new();
+    let (gate, closed) = std_mpsc::channel::<()>();
+    let (recorder, mut slow) = Recorder::new();
+    let _slow = script.informer.add_event_handler(recorder.behind(closed));
+    let (_inline, mut seen) = script.record();
+    script.list(1, &[config_map("a/one"), config_map("a/two")]).await;
+    assert_eq!(seen.recv().await, Some(initial("a/one", 1)));
+    script.reaches(1).await;
+    gate.send(()).unwrap();
+    assert!(slow.recv().await.is_some(), "one call has returned, the next waits at the gate");
+    script.stop.send_replace(true);
+    tokio::task::yield_now().await;
+    assert!(script.tasks.try_join_next().is_none(), "a handler is in a call");
+    drop(gate);
+    script.tasks.join_next().await.unwrap().unwrap();
+    assert!(slow.recv().await.is_some());
+    assert_eq!(slow.recv().await, None, "dropped");
+    assert_eq!(seen.recv().await, Some(initial("a/two", 1)));
+    assert_eq!(seen.recv().await, None, "dropped");
+}
+
+#[tokio::test]
+async fn dropping_the_task_stops_handlers_at_their_next_event() {
+    let script = Script::new();
+    let (gate, closed) = std_mpsc::channel::<()>();
+    let (recorder, mut slow) = Recorder::new();
+    let _slow = script.informer.add_event_handler(recorder.behind(closed));
+    script.list(1, &[config_map("a/one"), config_map("a/two"), config_map("a/three")]).await;
+    script.reaches(1).await;
+    gate.send(()).unwrap();
+    slow.recv().await.unwrap();
+    let Script { mut tasks, .. } = script;
+    tasks.shutdown().await;
+    drop(gate);
+    slow.recv().await.unwrap();
+    assert_eq!(slow.recv().await, None, "the call that ran has returned; no other began");
+}
+
+#[tokio::test]
+async fn i13_an_informer_runs_once() {
+    let script = Script::new();
+    let (_deltas, receiver) = delta::channel();
+    let (_, status) = watch::channel(ReflectorStatus::default());
+    assert!(script.informer.shared().run(receiver, status, script.stop.subscribe()).is_none());
+}
+
+#[tokio::test]
+async fn i16_another_uid_is_a_deletion_and_an_addition() {
+    let script = Script::new();
+    let (_registration, mut seen) = script.record();
+    script.list(1, &[config_map("a/one")]).await;
+    script.apply(&config_map("a/one").uid("other").version(2)).await;
+    script.reaches(2).await;
+    assert_eq!(take(&mut seen), [initial("a/one", 1), deleted("a/one", 1, false), added("a/one", 2)]);
+}
+
+#[tokio::test]
+async fn failures_of_the_reflector_show_until_they_are_over() {
+    let script = Script::new();
+    let mut status = script.informer.shared().status();
+    let failure = Failure {
+        reason: FailureReason::Forbidden,
+        message: "may not list configmaps".to_owned(),
+        attempts: 3,
+        retry_in: std::time::Duration::from_secs(1),
+    };
+    script.reflector.send_modify(|status| status.failure = Some(Arc::new(failure)));
+    let seen = status.wait_for(|status| status.failure.is_some()).await.unwrap().clone();
+    assert_eq!(seen.failure.unwrap().message, "may not list configmaps");
+    script.reflector.send_modify(|status| status.failure = None);
+    status.wait_for(|status| status.failure.is_none()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_source_that_ends_is_a_failure_and_the_store_is_still_served() {
+    let Script { informer, deltas, reflector, stop: _stop, tasks: _tasks } = Script::new();
+    deltas.push(Delta::ListStarted).await.unwrap();
+    deltas.push(Delta::Listed(config_map("a/one").raw())).await.unwrap();
+    deltas.push(Delta::Replaced(ResourceVersion::new("1"))).await.unwrap();
+    drop((deltas, reflector));
+    let mut status = informer.shared().status();
+    let status = status.wait_for(|status| status.failure.is_some()).await.unwrap().clone();
+    assert!(status.synced && status.failure.unwrap().message.contains("configmaps/v1"));
+    let (recorder, mut seen) = Recorder::new();
+    let registration = informer.add_event_handler(recorder);
+    registration.synced().await;
+    assert_eq!(seen.recv().await, Some(initial("a/one", 1)));
+}
+
+#[tokio::test]
+async fn an_object_that_does_not_decode_is_an_event_and_an_error_and_the_watch_goes_on() {
+    let script = Script::new();
+    let by_data = script.informer.add_index(|object| object.data.clone().unwrap_or_default().into_values());
+    let (sender, mut seen) = mpsc::unbounded_channel();
+    struct Decoder(mpsc::UnboundedSender<Result<String, String>>);
+    impl ResourceEventHandler<ConfigMap> for Decoder {
+        fn on_add(&mut self, object: Handle<ConfigMap>, _: bool) {
+            let _ = self
+                .0
+                .send(object.get().map(|object| object.metadata.name.clone().unwrap()).map_err(|error| error.path));
+        }
+    }
+    let _registration = script.informer.add_event_handler(Decoder(sender));
+    script.list(1, &[config_map("a/bad").undecodable(), config_map("a/good").data("k", "v")]).await;
+    assert_eq!(seen.recv().await.unwrap(), Err("data.broken".to_owned()));
+    assert_eq!(seen.recv().await.unwrap(), Ok("good".to_owned()));
+    assert_eq!(script.informer.lister().keys_by(&by_data, "v"), [key("a/good")]);
+    assert_eq!(script.informer.lister().get(&key("a/bad")).unwrap_err().path, "data.broken");
+}
+
+#[tokio::test]
+async fn raw_indexes_need_no_decode() {
+    let script = Script::new();
+    let calls = Arc::new(AtomicUsize::new(0));
+    let slot = script.informer.shared().add_raw_index(Box::new({
+        let calls = Arc::clone(&calls);
+        move |object, out| {
+            calls.fetch_add(1, Ordering::Relaxed);
+            object.metadata().labels.iter().for_each(|(_, value)| out(value));
+        }
+    }));
+    script.list(1, &[config_map("a/bad").undecodable().label("app", "web")]).await;
+    script.reaches(1).await;
+    assert_eq!(script.informer.shared().keys_by(slot, "web"), [key("a/bad")]);
+    assert!(script.informer.shared().get(&key("a/bad")).is_some());
+    assert_eq!(calls.load(Ordering::Relaxed), 1);
+}

@@ -1,0 +1,442 @@
+//! The W invariants of client-go's work queue by name, and random schedules against a queue too simple to be wrong.
+use std::collections::{HashMap, HashSet};
+
+use futures_util::FutureExt;
+use proptest::prelude::*;
+use tokio::task::JoinSet;
+
+use super::*;
+
+const MS: Duration = Duration::from_millis(1);
+
+fn queue() -> WorkQueue<&'static str> {
+    WorkQueue::default()
+}
+
+/// What `get` returns without waiting, if it does not have to wait.
+fn try_get<T: Clone + Eq + Hash + Send>(queue: &WorkQueue<T>) -> Option<Option<T>> {
+    queue.get().now_or_never()
+}
+
+#[tokio::test(start_paused = true)]
+async fn w1_many_adds_before_get_are_one_delivery() {
+    let queue = queue();
+    for _ in 0..3 {
+        queue.add("bar");
+    }
+    assert_eq!(queue.len(), 1);
+    assert_eq!(queue.get().await, Some("bar"));
+    queue.done(&"bar");
+    assert_eq!((try_get(&queue), queue.len()), (None, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn w2_adds_while_processing_are_one_delivery_after_done() {
+    let queue = queue();
+    queue.add("bar");
+    assert_eq!(queue.get().await, Some("bar"));
+    for _ in 0..3 {
+        queue.add("bar");
+        assert_eq!((try_get(&queue), queue.len()), (None, 0), "held");
+    }
+    queue.done(&"bar");
+    assert_eq!(queue.get().await, Some("bar"));
+    queue.done(&"bar");
+    assert_eq!(try_get(&queue), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn w3_no_key_is_ever_held_by_two_workers() {
+    const KEYS: usize = 5;
+    let queue: WorkQueue<usize> = WorkQueue::default();
+    let held = Arc::new(Mutex::new(HashSet::new()));
+    let mut workers = JoinSet::new();
+    for _ in 0..10 {
+        let (queue, held) = (queue.clone(), Arc::clone(&held));
+        workers.spawn(async move {
+            let mut count = 0;
+            while let Some(key) = queue.get().await {
+                assert!(held.lock().unwrap().insert(key), "{key} is held twice");
+                clock::sleep(3 * MS).await;
+                assert!(held.lock().unwrap().remove(&key));
+                queue.done(&key);
+                count += 1;
+            }
+            count
+        });
+    }
+    for round in 0..200 {
+        queue.add(round % KEYS);
+        clock::sleep(MS).await;
+    }
+    queue.shut_down_with_drain().await;
+    let deliveries: usize = workers.join_all().await.into_iter().sum();
+    assert!(deliveries > 100, "{deliveries} deliveries: the workers did work at once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn w4_after_shut_down_the_ready_are_delivered_and_nothing_is_taken_in() {
+    let queue = queue();
+    queue.add("a");
+    queue.add("b");
+    queue.add_after("late", MS);
+    queue.shut_down();
+    queue.add("c");
+    queue.add_after("d", MS);
+    queue.add_rate_limited("e");
+    clock::sleep(1000 * MS).await;
+    assert!(queue.is_shutting_down());
+    assert_eq!((queue.get().await, queue.get().await, queue.get().await), (Some("a"), Some("b"), None));
+    queue.shut_down();
+    assert_eq!(queue.get().await, None, "a second shutdown changes nothing");
+}
+
+#[tokio::test(start_paused = true)]
+async fn w4_shut_down_ends_every_waiting_get() {
+    let queue = queue();
+    let mut workers = JoinSet::new();
+    for _ in 0..4 {
+        let queue = queue.clone();
+        workers.spawn(async move { queue.get().await });
+    }
+    tokio::task::yield_now().await;
+    queue.shut_down();
+    assert_eq!(workers.join_all().await, [None; 4]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn w5_drain_waits_for_done_of_what_is_held_ready_and_made_dirty_meanwhile() {
+    let queue = queue();
+    for key in ["held", "ready"] {
+        queue.add(key);
+    }
+    assert_eq!(queue.get().await, Some("held"));
+    queue.add("held");
+    let mut drain = pin!(queue.shut_down_with_drain());
+    let mut drained = || drain.as_mut().now_or_never().is_some();
+    assert!(!drained(), "two keys are left");
+    queue.add("new");
+    queue.done(&"held");
+    assert!(!drained(), "held is dirty again");
+    for key in ["ready", "held"] {
+        assert_eq!(queue.get().await, Some(key));
+        assert!(!drained(), "{key} is held");
+        queue.done(&key);
+    }
+    assert!(drained());
+    assert_eq!(queue.get().await, None, "new keys are refused while draining");
+}
+
+#[tokio::test(start_paused = true)]
+async fn w5_plain_shut_down_ends_a_drain() {
+    let queue = queue();
+    queue.add("held");
+    assert_eq!(queue.get().await, Some("held"));
+    let mut drain = pin!(queue.shut_down_with_drain());
+    assert!(drain.as_mut().now_or_never().is_none());
+    queue.shut_down();
+    drain.await;
+    queue.shut_down_with_drain().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn w6_the_earliest_of_two_delays_wins_and_fires_once() {
+    let check = async |first: u32, second: u32| {
+        let (queue, start) = (queue(), clock::now());
+        queue.add_after("a", first * MS);
+        queue.add_after("a", second * MS);
+        assert_eq!(try_get(&queue), None, "not before its time");
+        assert_eq!(queue.get().await, Some("a"));
+        assert_eq!(clock::now() - start, first.min(second) * MS, "{first} {second}");
+        queue.done(&"a");
+        clock::sleep(1000 * MS).await;
+        assert_eq!(try_get(&queue), None, "{first} {second}: fired twice");
+    };
+    check(50, 30).await;
+    check(30, 50).await;
+    check(30, 30).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn w6_an_add_does_not_take_a_delayed_key_back() {
+    let queue = queue();
+    queue.add_after("a", 10 * MS);
+    queue.add("a");
+    assert_eq!(queue.get().await, Some("a"));
+    queue.done(&"a");
+    assert_eq!(queue.get().await, Some("a"), "client-go delivers it at its time, too");
+}
+
+#[tokio::test(start_paused = true)]
+async fn delayed_keys_come_out_at_their_times_and_before_later_adds() {
+    let (queue, start) = (queue(), clock::now());
+    queue.add_after("c", 30 * MS);
+    queue.add_after("a", 10 * MS);
+    queue.add_after("b", 20 * MS);
+    queue.add_after("never", Duration::MAX);
+    queue.add_after("now", Duration::ZERO);
+    for (key, at) in [("now", 0), ("a", 10), ("b", 20)] {
+        assert_eq!(queue.get().await, Some(key));
+        assert_eq!(clock::now() - start, at * MS, "{key}");
+    }
+    clock::sleep(50 * MS).await;
+    queue.add("after c");
+    assert_eq!(queue.len(), 2, "a due key counts though nobody waited for it");
+    assert_eq!((queue.get().await, queue.get().await), (Some("c"), Some("after c")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_earlier_delay_wakes_a_get_that_waits_for_a_later_one() {
+    let (queue, start) = (queue(), clock::now());
+    queue.add_after("later", 1000 * MS);
+    let worker = queue.get();
+    let (got, ()) = tokio::join!(worker, async {
+        clock::sleep(MS).await;
+        queue.add_after("earlier", 10 * MS);
+    });
+    assert_eq!((got, clock::now() - start), (Some("earlier"), 11 * MS));
+}
+
+#[tokio::test(start_paused = true)]
+async fn w10_failures_are_counted_until_forgotten() {
+    let (queue, start) = (queue(), clock::now());
+    let mut at = Duration::ZERO;
+    for (failures, delay) in [(1, 5), (2, 10), (3, 20)] {
+        queue.add_rate_limited("one");
+        assert_eq!(queue.num_requeues(&"one"), failures);
+        assert_eq!(queue.get().await, Some("one"));
+        at += delay * MS;
+        assert_eq!(clock::now() - start, at);
+        queue.done(&"one");
+    }
+    assert_eq!(queue.num_requeues(&"two"), 0);
+    queue.forget(&"one");
+    assert_eq!(queue.num_requeues(&"one"), 0);
+    queue.add_rate_limited("one");
+    assert_eq!(queue.get().await, Some("one"));
+    assert_eq!(clock::now() - start, at + 5 * MS);
+}
+
+#[tokio::test(start_paused = true)]
+async fn w12_neither_popped_keys_nor_the_room_they_took_are_retained() {
+    let queue = WorkQueue::default();
+    let keys: Vec<Arc<usize>> = (0..100_000).map(Arc::new).collect();
+    for key in &keys {
+        queue.add(Arc::clone(key));
+        queue.add(Arc::clone(key));
+    }
+    assert_eq!(queue.len(), keys.len(), "the queue is as long as there are distinct keys");
+    let last: Vec<_> = keys.iter().map(Arc::downgrade).collect();
+    drop(keys);
+    while !queue.is_empty() {
+        let key = queue.get().await.unwrap();
+        queue.done(&key);
+    }
+    assert_eq!(last.iter().filter(|key| key.upgrade().is_some()).count(), 0);
+    let capacity = queue.core().capacity();
+    assert!(capacity <= 4 * core::RETAINED_CAPACITY, "{capacity}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dropped_get_loses_neither_a_key_nor_a_deadline() {
+    let queue = queue();
+    let mut first = Box::pin(queue.get());
+    let mut second = Box::pin(queue.get());
+    assert!(first.as_mut().now_or_never().is_none());
+    assert!(second.as_mut().now_or_never().is_none());
+    queue.add("a");
+    drop(first);
+    assert_eq!(second.await, Some("a"), "the wake-up went to the dropped one");
+
+    let start = clock::now();
+    queue.add_after("late", 1000 * MS);
+    let mut first = Box::pin(queue.get());
+    let mut second = Box::pin(queue.get());
+    assert!(first.as_mut().now_or_never().is_none());
+    assert!(second.as_mut().now_or_never().is_none());
+    queue.add_after("soon", 10 * MS);
+    assert!(first.as_mut().now_or_never().is_none(), "it waits for the new deadline");
+    drop(first);
+    assert_eq!((second.await, clock::now() - start), (Some("soon"), 10 * MS));
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_waiting_worker_gets_one_of_the_keys_that_came_together() {
+    let queue: WorkQueue<u32> = WorkQueue::default();
+    let mut workers = JoinSet::new();
+    for _ in 0..8 {
+        let queue = queue.clone();
+        workers.spawn(async move { queue.get().await });
+    }
+    clock::sleep(MS).await;
+    for key in 0..4 {
+        queue.add(key);
+        queue.add_after(key + 4, 5 * MS);
+    }
+    let mut keys: Vec<_> = workers.join_all().await.into_iter().flatten().collect();
+    keys.sort_unstable();
+    assert_eq!(keys, [0, 1, 2, 3, 4, 5, 6, 7]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn done_of_a_key_that_nobody_holds_changes_nothing() {
+    let queue = queue();
+    queue.done(&"a");
+    queue.add("a");
+    queue.done(&"a");
+    assert_eq!(queue.get().await, Some("a"));
+    queue.done(&"a");
+    queue.done(&"a");
+    queue.shut_down_with_drain().await;
+}
+
+/// rust.md finding 5: where kube-rs ran 4 of 50 keys that were always due, and the others never.
+#[tokio::test(start_paused = true)]
+async fn keys_that_are_always_due_take_turns() {
+    for workers in [1, 4] {
+        let queue: WorkQueue<usize> = WorkQueue::default();
+        (0..50).for_each(|key| queue.add(key));
+        let mut runs: HashMap<usize, u32> = HashMap::new();
+        for _ in 0..2000 / workers {
+            let mut held = Vec::new();
+            for _ in 0..workers {
+                held.push(queue.get().await.unwrap());
+            }
+            for key in held {
+                *runs.entry(key).or_default() += 1;
+                queue.add(key);
+                queue.done(&key);
+            }
+        }
+        assert_eq!(runs.len(), 50);
+        assert!(runs.values().all(|&runs| runs == 40), "{workers} workers: {runs:?}");
+    }
+}
+
+/// The documented contract in the plainest form that comes to mind: lists, searched from the front.
+#[derive(Debug, Default)]
+struct Reference {
+    dirty: Vec<u8>,
+    processing: Vec<u8>,
+    ready: Vec<u8>,
+    delayed: Vec<(u64, u8)>,
+    closed: bool,
+}
+
+impl Reference {
+    fn add(&mut self, item: u8) {
+        if self.closed || self.dirty.contains(&item) {
+            return;
+        }
+        self.dirty.push(item);
+        if !self.processing.contains(&item) {
+            self.ready.push(item);
+        }
+    }
+
+    fn add_at(&mut self, item: u8, due: u64) {
+        if self.closed {
+            return;
+        }
+        match self.delayed.iter().position(|(_, waiting)| *waiting == item) {
+            Some(at) if self.delayed[at].0 <= due => return,
+            Some(at) => {
+                self.delayed.remove(at);
+            }
+            None => {}
+        }
+        self.delayed.push((due, item));
+    }
+
+    fn promote(&mut self, now: u64) {
+        self.delayed.sort_by_key(|(due, _)| *due);
+        while self.delayed.first().is_some_and(|(due, _)| *due <= now) {
+            let (_, item) = self.delayed.remove(0);
+            self.add(item);
+        }
+    }
+
+    fn get(&mut self) -> Option<u8> {
+        if self.ready.is_empty() {
+            return None;
+        }
+        let item = self.ready.remove(0);
+        self.dirty.retain(|dirty| *dirty != item);
+        self.processing.push(item);
+        Some(item)
+    }
+
+    fn done(&mut self, item: u8) {
+        let held = self.processing.len();
+        self.processing.retain(|processing| *processing != item);
+        if held > self.processing.len() && self.dirty.contains(&item) {
+            self.ready.push(item);
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Add(u8),
+    AddAfter(u8, u64),
+    Get,
+    Done(u8),
+    Pass(u64),
+    ShutDown,
+    Drain,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let key = 0_u8..6;
+    prop_oneof![
+        8 => key.clone().prop_map(Step::Add),
+        6 => (key.clone(), 0_u64..40).prop_map(|(key, delay)| Step::AddAfter(key, delay)),
+        8 => Just(Step::Get),
+        8 => key.prop_map(Step::Done),
+        4 => (1_u64..30).prop_map(Step::Pass),
+        1 => prop_oneof![Just(Step::ShutDown), Just(Step::Drain)],
+    ]
+}
+
+proptest! {
+    #[test]
+    fn random_schedules_agree_with_the_reference_queue(steps in prop::collection::vec(step(), 1..120)) {
+        let start = clock::now().into_std();
+        let at = |millis: u64| start + Duration::from_millis(millis);
+        let (mut core, mut reference, mut now, mut forced) = (Core::new(), Reference::default(), 0, false);
+        for step in steps {
+            match step {
+                Step::Add(item) => {
+                    core.add(item);
+                    reference.add(item);
+                }
+                Step::AddAfter(item, delay) => {
+                    core.add_at(item, at(now + delay));
+                    reference.add_at(item, now + delay);
+                }
+                Step::Get => prop_assert_eq!(core.get(), reference.get()),
+                Step::Done(item) => {
+                    core.done(&item);
+                    reference.done(item);
+                }
+                Step::Pass(time) => {
+                    now += time;
+                }
+                Step::ShutDown | Step::Drain => {
+                    forced |= matches!(step, Step::ShutDown);
+                    if forced { core.shut_down() } else { core.drain() }
+                    reference.closed = true;
+                    reference.delayed.clear();
+                }
+            }
+            core.promote(at(now));
+            reference.promote(now);
+            prop_assert_eq!(core.len(), reference.ready.len());
+            prop_assert_eq!(core.is_shutting_down(), reference.closed);
+            let next = reference.delayed.iter().map(|(due, _)| at(*due)).min();
+            prop_assert_eq!(core.next_due(), next);
+            let empty = reference.ready.is_empty() && reference.processing.is_empty();
+            prop_assert_eq!(core.is_drained(), reference.closed && (forced || empty));
+        }
+    }
+}

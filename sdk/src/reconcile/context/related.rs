@@ -1,0 +1,113 @@
+//! The cached objects that belong to one primary, as its context shows them.
+use std::sync::Arc;
+
+use crate::apply::Owner;
+use crate::resource::{Kind, ObjectKey, ResourceType, Scope};
+use crate::store::lister::{DecodeError, Lister};
+
+use super::shared::Undecodable;
+
+/// The cached children of one kind.
+pub struct Owned<C> {
+    lister: Lister<C>,
+    primary: Arc<Owner>,
+    undecodable: Arc<Undecodable>,
+}
+
+impl<C: Kind> Owned<C> {
+    pub(super) fn new(lister: Lister<C>, primary: &Arc<Owner>, undecodable: &Arc<Undecodable>) -> Self {
+        Self { lister, primary: Arc::clone(primary), undecodable: Arc::clone(undecodable) }
+    }
+
+    /// Returns the children this primary controls, ordered by key. Objects that do not decode are left out and logged;
+    /// [`Owned::lister`] returns them as errors.
+    pub fn owned(&self) -> Vec<Arc<C>> {
+        if let Ok(children) = self.lister.controlled_by(&self.primary.uid) {
+            return children;
+        }
+        let keys = self.lister.keys_controlled_by(&self.primary.uid);
+        keys.iter().filter_map(|key| self.undecodable.readable(self.lister.get(key))).collect()
+    }
+
+    /// Returns the child of that name, in the namespace of the primary, if this primary controls it. For a
+    /// cluster-scoped primary: the first of its children of that name in any namespace.
+    pub fn get(&self, name: &str) -> Option<Arc<C>> {
+        let mine = |key: &ObjectKey| {
+            let object = self.lister.raw(key)?;
+            let controller = object.metadata().controller()?;
+            (controller.uid == self.primary.uid).then_some(())
+        };
+        let key = self.keys_of(name).into_iter().find(|key| mine(key).is_some())?;
+        self.undecodable.readable(self.lister.get(&key))
+    }
+
+    /// Returns the lister of everything cached, children of others included.
+    pub fn lister(&self) -> &Lister<C> {
+        &self.lister
+    }
+
+    /// The keys that a child called `name` can have.
+    pub(super) fn keys_of(&self, name: &str) -> Vec<ObjectKey> {
+        match key_of::<C>(&self.primary, name) {
+            Some(key) => vec![key],
+            None => {
+                let mut keys = self.lister.keys_controlled_by(&self.primary.uid);
+                keys.retain(|key| key.name() == name);
+                keys
+            }
+        }
+    }
+}
+
+/// The cached objects of a watched kind.
+pub struct Watched<C> {
+    lister: Lister<C>,
+    primary: Arc<Owner>,
+    undecodable: Arc<Undecodable>,
+}
+
+impl<C: Kind> Watched<C> {
+    pub(super) fn new(lister: Lister<C>, primary: &Arc<Owner>, undecodable: &Arc<Undecodable>) -> Self {
+        Self { lister, primary: Arc::clone(primary), undecodable: Arc::clone(undecodable) }
+    }
+
+    /// Returns the object of that name, in the namespace of the primary. A cluster-scoped primary has none: use
+    /// [`Watched::lister`] with a whole key there. An object that does not decode counts as missing and is logged.
+    pub fn get(&self, name: &str) -> Option<Arc<C>> {
+        self.undecodable.readable(self.lister.get(&key_of::<C>(&self.primary, name)?))
+    }
+
+    /// Returns the lister of everything cached.
+    pub fn lister(&self) -> &Lister<C> {
+        &self.lister
+    }
+}
+
+impl Undecodable {
+    fn readable<C>(&self, read: Result<Option<Arc<C>>, DecodeError>) -> Option<Arc<C>> {
+        read.unwrap_or_else(|error| {
+            self.report(&error);
+            None
+        })
+    }
+}
+
+/// The key of an object called `name` as seen from the primary; `None` where only a namespace could tell.
+fn key_of<C: Kind>(primary: &Owner, name: &str) -> Option<ObjectKey> {
+    match ResourceType::of::<C>().scope {
+        Scope::Cluster => Some(ObjectKey::cluster(name)),
+        Scope::Namespaced => primary.key.namespace().map(|namespace| ObjectKey::namespaced(namespace, name)),
+    }
+}
+
+impl<C> std::fmt::Debug for Owned<C> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Owned").field("primary", &self.primary.key).finish_non_exhaustive()
+    }
+}
+
+impl<C> std::fmt::Debug for Watched<C> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Watched").field("primary", &self.primary.key).finish_non_exhaustive()
+    }
+}

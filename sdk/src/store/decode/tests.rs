@@ -1,0 +1,122 @@
+//! What decodes, and what is said when something does not.
+use std::error::Error as _;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
+use kube::CustomResource;
+use kube::core::PartialObjectMeta;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::*;
+
+#[derive(CustomResource, Serialize, Deserialize, JsonSchema, Clone, Debug)]
+#[kube(group = "demo.kubewright.dev", version = "v1", kind = "Widget", namespaced)]
+struct WidgetSpec {
+    parts: Vec<Part>,
+}
+
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug)]
+struct Part {
+    size: i32,
+    colour: Option<Colour>,
+}
+
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug)]
+enum Colour {
+    Red,
+}
+
+fn raw(mut object: Value) -> Arc<RawObject> {
+    object["metadata"] = json!({ "namespace": "a", "name": "one", "uid": "u", "resourceVersion": "1" });
+    Arc::new(RawObject::parse(object.to_string().as_bytes()).unwrap())
+}
+
+#[test]
+fn items_of_lists_decode_without_api_version_and_kind() {
+    let object = raw(json!({ "data": { "a": "b" } }));
+    assert_eq!(decode::<ConfigMap>(&object).unwrap().data.unwrap()["a"], "b");
+    let object = raw(json!({ "spec": { "parts": [{ "size": 3 }] } }));
+    let widget = decode::<Widget>(&object).unwrap();
+    assert_eq!((widget.spec.parts[0].size, widget.metadata.name.as_deref()), (3, Some("one")));
+}
+
+#[test]
+fn objects_decode_as_what_was_asked_for_whatever_they_say_they_are() {
+    let partial = json!({ "apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata" });
+    assert_eq!(decode::<Secret>(&raw(partial.clone())).unwrap().metadata.name.as_deref(), Some("one"));
+    let types = decode::<PartialObjectMeta<Pod>>(&raw(partial)).unwrap().types.unwrap();
+    assert_eq!((types.api_version.as_str(), types.kind.as_str()), ("v1", "Pod"));
+    assert!(decode::<ConfigMap>(&raw(json!({ "apiVersion": "v1", "kind": "ConfigMap", "data": null }))).is_ok());
+    let escaped = RawObject::parse(br#"{"\u006bind":"Odd","metadata":{"name":"n"}}"#).unwrap();
+    assert!(decode::<ConfigMap>(&escaped).is_ok(), "an escaped key is the same key");
+}
+
+#[test]
+fn a_failure_names_kind_key_and_field() {
+    let check = |object: Value, path: &str, source: &str| {
+        let error = decode::<Widget>(&raw(object)).unwrap_err();
+        assert_eq!(error.to_string(), format!("Widget a/one does not decode at `{path}`"));
+        let said = error.source().unwrap().to_string();
+        assert!(said.starts_with(source), "{said}");
+    };
+    check(
+        json!({ "spec": { "parts": [{ "size": 1 }, { "size": 2.5 }] } }),
+        "spec.parts[1].size",
+        "invalid type: floating",
+    );
+    check(json!({ "spec": { "parts": [{}] } }), "spec.parts[0]", "missing field `size`");
+    check(json!({ "spec": { "parts": {} } }), "spec.parts", "invalid type: map, expected a sequence");
+    check(json!({ "spec": { "parts": [{ "size": 1, "colour": "Blue" }] } }), "spec.parts[0].colour", "unknown variant");
+    check(json!({}), ".", "missing field `spec`");
+}
+
+#[test]
+fn a_failure_never_repeats_strings_of_the_object() {
+    let check = |secret: &str| {
+        let error = decode::<Widget>(&raw(json!({ "spec": { "parts": [{ "size": secret }] } }))).unwrap_err();
+        let said = format!("{error} {} {error:?}", error.source().unwrap());
+        assert!(!said.contains("hunter2"), "{said}");
+        assert!(said.contains("string \"…\", expected i32"), "{said}");
+    };
+    check("hunter2");
+    check("hunter2\", expected nothing");
+    check("a string \"hunter2");
+    for (variant, at) in [("hunter2", "hunter2"), ("hunter2`, expected `Red", "hunter2")] {
+        let part = json!({ "size": 1, "colour": variant });
+        let error = decode::<Widget>(&raw(json!({ "spec": { "parts": [part] } }))).unwrap_err();
+        let said = error.source().unwrap().to_string();
+        assert!(said.starts_with("unknown variant `…`, expected") && !said.contains(at), "{said}");
+    }
+    let object = json!({ "apiVersion": "v1", "status": { "startTime": "hunter2" } });
+    let error = decode::<Pod>(&raw(object)).unwrap_err();
+    assert!(!error.source().unwrap().to_string().contains("hunter2"), "{:?}", error.source);
+    assert_eq!(error.path, "status.startTime");
+}
+
+#[test]
+fn an_envelope_decodes_once_for_each_type_in_turn() {
+    static DECODED: AtomicUsize = AtomicUsize::new(0);
+    #[derive(Serialize, Clone, Debug, JsonSchema)]
+    struct Counted {}
+    impl<'de> Deserialize<'de> for Counted {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            DECODED.fetch_add(1, Ordering::Relaxed);
+            IgnoredAny::deserialize(deserializer).map(|_| Self {})
+        }
+    }
+    #[derive(CustomResource, Serialize, Deserialize, JsonSchema, Clone, Debug)]
+    #[kube(group = "demo.kubewright.dev", version = "v1", kind = "Gadget", namespaced)]
+    struct GadgetSpec {
+        #[allow(dead_code)]
+        counted: Counted,
+    }
+    let envelope = Envelope::new(raw(json!({ "spec": { "counted": 1, "parts": [] } })));
+    let first = envelope.decode::<Gadget>().unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| assert!(Arc::ptr_eq(&first, &envelope.decode::<Gadget>().unwrap())));
+    });
+    assert_eq!(DECODED.load(Ordering::Relaxed), 1);
+    assert!(envelope.decode::<Widget>().is_ok(), "another view of the same object decodes on its own");
+}

@@ -1,0 +1,93 @@
+//! Objects for tests of the store and of what stands on it.
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::json;
+
+use crate::resource::ObjectKey;
+use crate::wire::RawObject;
+
+use super::decode::Envelope;
+
+/// Describes a ConfigMap as a LIST item: without `apiVersion` and `kind`.
+#[derive(Clone)]
+pub(crate) struct ConfigMapFixture {
+    key: ObjectKey,
+    uid: String,
+    version: String,
+    labels: BTreeMap<String, String>,
+    controller: Option<String>,
+    data: serde_json::Value,
+}
+
+/// Begins a ConfigMap `namespace/name` at version 1; its uid is its key.
+pub(crate) fn config_map(key: &str) -> ConfigMapFixture {
+    let (namespace, name) = key.split_once('/').unwrap();
+    ConfigMapFixture {
+        key: ObjectKey::namespaced(namespace, name),
+        uid: key.to_owned(),
+        version: "1".to_owned(),
+        labels: BTreeMap::new(),
+        controller: None,
+        data: json!({}),
+    }
+}
+
+/// Names an object as keys are written.
+pub(crate) fn key(key: &str) -> ObjectKey {
+    let (namespace, name) = key.split_once('/').unwrap();
+    ObjectKey::namespaced(namespace, name)
+}
+
+impl ConfigMapFixture {
+    pub(crate) fn uid(mut self, uid: &str) -> Self {
+        self.uid = uid.to_owned();
+        self
+    }
+
+    pub(crate) fn version(mut self, version: impl std::fmt::Display) -> Self {
+        self.version = version.to_string();
+        self
+    }
+
+    pub(crate) fn label(mut self, label: &str, value: &str) -> Self {
+        self.labels.insert(label.to_owned(), value.to_owned());
+        self
+    }
+
+    pub(crate) fn controller(mut self, uid: &str) -> Self {
+        self.controller = Some(uid.to_owned());
+        self
+    }
+
+    /// Sets one entry of `data`; tests index by it.
+    pub(crate) fn data(mut self, name: &str, value: impl Into<serde_json::Value>) -> Self {
+        self.data[name] = value.into();
+        self
+    }
+
+    /// Makes `data` something that no ConfigMap has.
+    pub(crate) fn undecodable(self) -> Self {
+        self.data("broken", 7)
+    }
+
+    pub(crate) fn raw(&self) -> Arc<RawObject> {
+        let owners: Vec<_> = self.controller.iter().map(|uid| owner(uid)).collect();
+        let object = json!({
+            "metadata": {
+                "namespace": self.key.namespace(), "name": self.key.name(), "uid": self.uid,
+                "resourceVersion": self.version, "labels": self.labels, "ownerReferences": owners,
+            },
+            "data": self.data,
+        });
+        Arc::new(RawObject::parse(object.to_string().as_bytes()).unwrap())
+    }
+
+    pub(crate) fn envelope(&self) -> Envelope {
+        Envelope::new(self.raw())
+    }
+}
+
+fn owner(uid: &str) -> serde_json::Value {
+    json!({ "apiVersion": "apps/v1", "kind": "Owner", "name": "owner", "uid": uid, "controller": true })
+}

@@ -1,0 +1,16 @@
+//! A field without `spec.`
+use k8s_openapi::api::core::v1::ConfigMap;
+use kubewright::{CustomResource, Operator};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+#[derive(CustomResource, Operator, Serialize, Deserialize, JsonSchema, Clone, Debug)]
+#[kube(group = "demo.kubewright.dev", version = "v1", kind = "Website", namespaced)]
+#[operator(watches(ConfigMap, by = content), index(by_host = host))]
+pub struct WebsiteSpec {
+    pub host: String,
+    pub content: String,
+    pub replicas: i32,
+}
+
+fn main() {}

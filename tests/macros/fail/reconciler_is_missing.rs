@@ -1,0 +1,20 @@
+//! A state without a reconciler.
+use k8s_openapi::api::apps::v1::Deployment;
+use kubewright::{CustomResource, Operator};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+#[derive(CustomResource, Operator, Serialize, Deserialize, JsonSchema, Clone, Debug)]
+#[kube(group = "demo.kubewright.dev", version = "v1", kind = "Website", namespaced)]
+#[operator(owns(Deployment))]
+pub struct WebsiteSpec {
+    pub host: String,
+    pub content: String,
+    pub replicas: i32,
+}
+
+struct Websites;
+
+fn main() {
+    let _ = Website::operator(async |_| Ok(Websites));
+}

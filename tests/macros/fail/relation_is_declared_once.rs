@@ -1,0 +1,18 @@
+//! The same relation twice.
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::ConfigMap;
+use kubewright::{CustomResource, Operator};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+#[derive(CustomResource, Operator, Serialize, Deserialize, JsonSchema, Clone, Debug)]
+#[kube(group = "demo.kubewright.dev", version = "v1", kind = "Website", namespaced)]
+#[operator(owns(Deployment, Deployment))]
+#[operator(watches(ConfigMap, by = spec.content), watches(hosts = ConfigMap, by = spec.host))]
+pub struct WebsiteSpec {
+    pub host: String,
+    pub content: String,
+    pub replicas: i32,
+}
+
+fn main() {}

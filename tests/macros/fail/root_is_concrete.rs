@@ -1,0 +1,14 @@
+//! A generic custom resource.
+use k8s_openapi::api::apps::v1::Deployment;
+use kubewright::{CustomResource, Operator};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+#[derive(CustomResource, Operator, Serialize, Deserialize, JsonSchema, Clone, Debug)]
+#[kube(group = "demo.kubewright.dev", version = "v1", kind = "Website", namespaced)]
+#[operator(owns(Deployment))]
+pub struct WebsiteSpec<T> {
+    pub host: T,
+}
+
+fn main() {}
