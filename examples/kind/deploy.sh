@@ -38,8 +38,7 @@ say "Loading it into $(cluster)"
 load
 
 say "Applying the manifests that the operator prints"
-kube apply --filename "$here/manifests/namespace.yaml"
-docker run --rm "$IMAGE" manifests --image "$IMAGE" --namespace "$NAMESPACE" | kube apply --filename -
+docker run --rm "$IMAGE" manifests --image "$IMAGE" --namespace "$NAMESPACE" | kube apply --server-side --filename -
 
 say "Waiting for the operator"
 kube --namespace "$NAMESPACE" wait deployment --all --for condition=Available --timeout 180s
