@@ -5,10 +5,10 @@
 use std::fmt;
 
 use darling::ast::NestedMeta;
-use darling::util::Flag;
 use darling::{Error, FromMeta};
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, TokenStreamExt};
+use syn::spanned::Spanned;
 use syn::{Attribute, Expr, ExprLit, Ident, Lit, LitInt, LitStr, Member, Meta, Path, Token};
 
 use crate::ctxt::Ctxt;
@@ -27,7 +27,7 @@ pub(crate) struct OperatorAttr {
 #[derive(Debug, Default, FromMeta)]
 pub(crate) struct Settings {
     /// `cleanup`
-    pub(crate) cleanup: Flag,
+    pub(crate) cleanup: Word,
     /// `finalizer = "demo.kubewright.dev/website"`
     pub(crate) finalizer: Option<Text>,
     /// `concurrency = 8`
@@ -35,7 +35,7 @@ pub(crate) struct Settings {
     /// `name = "websites"`
     pub(crate) name: Option<Text>,
     /// `status`, for a root type written by hand
-    pub(crate) status: Flag,
+    pub(crate) status: Word,
     /// `crate = ::renamed`
     #[darling(rename = "crate")]
     pub(crate) krate: Option<CratePath>,
@@ -69,7 +69,7 @@ pub(crate) struct Options {
     /// `namespace = "infra"`
     pub(crate) namespace: Option<Text>,
     /// `metadata`
-    pub(crate) metadata: Flag,
+    pub(crate) metadata: Word,
     /// `by = spec.content`
     #[darling(multiple)]
     pub(crate) by: Vec<Projection>,
@@ -94,6 +94,10 @@ pub(crate) enum Projection {
     /// `names_of` or `module::names_of`.
     Function(Path),
 }
+
+/// A word without a value: where it stands, if it does.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Word(Option<Span>);
 
 /// A string literal.
 #[derive(Debug)]
@@ -126,7 +130,7 @@ impl OperatorAttr {
                 this.read_item(item, &mut settings, ctxt);
             }
         }
-        this.settings = each_once(&settings, ctxt);
+        this.settings = each_once(settings, &[], ctxt).unwrap_or_default();
         this
     }
 
@@ -149,20 +153,27 @@ impl OperatorAttr {
 }
 
 impl RelationAttr {
+    // An entry with an unknown key is dropped, so that nothing is said to be missing that is only misspelt.
     fn read(item: &NestedMeta, ctxt: &Ctxt) -> Option<Self> {
         let keyword = key(item)?.clone();
+        let example = if keyword == "owns" { "`owns(Deployment)`" } else { "`watches(ConfigMap, by = spec.content)`" };
         let mut kinds = Vec::new();
         let mut options = Vec::new();
-        for item in list(item, &format!("`{keyword}(Deployment)`"), ctxt) {
+        let mut sound = true;
+        for item in list(item, example, ctxt) {
             match key(&item) {
                 Some(option) if OPTIONS.iter().any(|known| option == known) => options.push(item),
                 _ => match KindAttr::read(&item) {
                     Some(kind) => kinds.push(kind),
-                    None => ctxt.push(unknown(&item, &OPTIONS)),
+                    None => {
+                        ctxt.push(unknown(&item, &OPTIONS));
+                        sound = false;
+                    }
                 },
             }
         }
-        Some(Self { keyword, kinds, options: each_once(&options, ctxt) })
+        let options = each_once(options, &["by"], ctxt)?;
+        sound.then_some(Self { keyword, kinds, options })
     }
 }
 
@@ -218,6 +229,29 @@ impl FromMeta for Projection {
         }
         members.reverse();
         Ok(Self::Field(members))
+    }
+}
+
+impl Word {
+    pub(crate) fn is_present(self) -> bool {
+        self.0.is_some()
+    }
+
+    pub(crate) fn span(self) -> Span {
+        self.0.unwrap_or_else(Span::call_site)
+    }
+}
+
+impl FromMeta for Word {
+    fn from_none() -> Option<Self> {
+        Some(Self::default())
+    }
+
+    fn from_meta(meta: &Meta) -> darling::Result<Self> {
+        match meta {
+            Meta::Path(path) => Ok(Self(Some(path.span()))),
+            _ => Err(Error::custom("write the word alone, without a value").with_span(meta)),
+        }
     }
 }
 
@@ -280,13 +314,13 @@ fn key(item: &NestedMeta) -> Option<&Ident> {
 }
 
 fn unknown(item: &NestedMeta, known: &[&str]) -> syn::Error {
-    match item {
-        NestedMeta::Meta(meta) => Error::unknown_field_path_with_alts(meta.path(), known).with_span(meta.path()).into(),
-        NestedMeta::NameValueInvalidExpr(pair) => {
-            Error::unknown_field_path_with_alts(&pair.path, known).with_span(&pair.path).into()
-        }
-        NestedMeta::Lit(text) => syn::Error::new(text.span(), "write names without quotes"),
-    }
+    let path = match item {
+        NestedMeta::Meta(meta) => meta.path(),
+        NestedMeta::NameValueInvalidExpr(pair) => &pair.path,
+        NestedMeta::Lit(text) => return syn::Error::new(text.span(), "write names without quotes"),
+    };
+    let error = Error::unknown_field_path_with_alts(path, known).to_string();
+    syn::Error::new_spanned(path, error.replacen("Unknown field: ", "unknown key ", 1))
 }
 
 /// The items between the parentheses of `operator(..)`.
@@ -321,12 +355,19 @@ fn list(item: &NestedMeta, example: &str, ctxt: &Ctxt) -> Vec<NestedMeta> {
     found
 }
 
-/// Reads keys that may be written once each; on an error all of them are as if unwritten.
-fn each_once<T: FromMeta + Default>(items: &[NestedMeta], ctxt: &Ctxt) -> T {
-    T::from_list(items).unwrap_or_else(|error| {
-        ctxt.push(error.into());
-        T::default()
-    })
+/// Reads keys that may be written once each, but for those that are `repeatable`.
+fn each_once<T: FromMeta>(mut items: Vec<NestedMeta>, repeatable: &[&str], ctxt: &Ctxt) -> Option<T> {
+    let mut seen = Vec::new();
+    items.retain(|item| {
+        let Some(key) = key(item) else { return true };
+        let first = repeatable.iter().any(|name| key == name) || !seen.contains(key);
+        if !first {
+            ctxt.error_at(key, format!("`{key}` is written twice: keep one of them"));
+        }
+        seen.push(key.clone());
+        first
+    });
+    T::from_list(&items).map_err(|error| ctxt.push(error.into())).ok()
 }
 
 impl ToTokens for Projection {

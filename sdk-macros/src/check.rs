@@ -141,13 +141,12 @@ fn relation_names_a_kind(subject: &Subject<'_>, ctxt: &Ctxt) {
 /// `owns(A, B, labels = "a=b")` reads as if it were for `B` alone: `owns(A, labels = "a=b"), owns(B, labels = "a=b")`.
 fn options_belong_to_one_kind(subject: &Subject<'_>, ctxt: &Ctxt) {
     for relation in &subject.attr.relations {
-        if let [_, .., last] = relation.kinds.as_slice()
+        if let [first, .., last] = relation.kinds.as_slice()
             && let Some(option) = first_option(relation)
         {
-            let keyword = &relation.keyword;
-            let kind = written(&last.path);
+            let (keyword, first, last) = (&relation.keyword, written(&first.path), written(&last.path));
             let message =
-                format!("options need an entry of their own for each kind: `{keyword}({kind}, ..), {keyword}(..)`");
+                format!("options need an entry for each kind: `{keyword}({first}, ..), {keyword}({last}, ..)`");
             ctxt.error_at(option, message);
         }
     }

@@ -8,7 +8,7 @@ pub use std::result::Result as CoreResult;
 pub use std::sync::Arc;
 pub use std::vec::Vec;
 
-pub use crate::declare::path::{Plain, Walk, collect, keys, names, names_in, values};
+pub use crate::declare::path::{Plain, Walk, collect, has_namespace, keys, names, names_in, values};
 pub use crate::declare::{Declaration, Narrow, OwnedBy, Primary};
 pub use crate::informer::declared::{DeclaredKind, DeclaredLister};
 pub use crate::operator::{Operator, Setup};
@@ -19,7 +19,6 @@ pub use kube::core::PartialObjectMeta;
 
 use crate::declare::{Mapping, Reference};
 use crate::resource::Kind;
-use k8s_openapi::NamespaceResourceScope;
 use kube::CustomResourceExt;
 
 /// Starts the declaration of `P`.
@@ -53,6 +52,3 @@ where
 {
     Operator::new::<P, _, _, _>(async move |setup| Ok(adapt(make(setup).await?)))
 }
-
-/// Compiles only if objects of `C` have a namespace.
-pub const fn has_namespace<C: Kind<Scope = NamespaceResourceScope>>() {}

@@ -2,7 +2,6 @@
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 use syn::ext::IdentExt;
-use syn::spanned::Spanned;
 
 use crate::model::{Container, Relation, Role, written};
 
@@ -51,7 +50,7 @@ fn relation(container: &Container, relation: &Relation) -> TokenStream {
         }
         Role::WatchesMap(function) => {
             let object = object_type(relation);
-            let call = quote_spanned!(function.span()=> #function(object));
+            let call = quote_spanned!(projection::at(function)=> #function(object));
             quote!(.watches::<#kind>(#narrow, __kw::map::<_, #object>(|object, out| __kw::keys(#call, out))))
         }
     }
@@ -89,5 +88,5 @@ fn owned(container: &Container) -> TokenStream {
 /// Checks the scope of a kind that is narrowed to a namespace, with the error on the namespace.
 fn has_namespace(relation: &Relation) -> Option<TokenStream> {
     let (namespace, kind) = (relation.namespace.as_ref()?, &relation.kind);
-    Some(quote_spanned!(namespace.span()=> const _: () = __kw::has_namespace::<#kind>();))
+    Some(quote_spanned!(projection::at(namespace)=> const _: () = __kw::has_namespace::<#kind>();))
 }

@@ -1,5 +1,5 @@
 //! Field paths and functions as calls that hand every leaf on.
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::Member;
 use syn::spanned::Spanned;
@@ -23,20 +23,30 @@ pub(crate) fn walks(container: &Container) -> bool {
 /// Calls `out` for each object that `primary` names.
 pub(crate) fn names(container: &Container, relation: &Relation, by: &Projection) -> TokenStream {
     let kind = &relation.kind;
-    match &relation.namespace {
-        Some(namespace) => project(container, by, &|leaf| quote!(__kw::names_in(#namespace, #leaf, out))),
-        None => project(container, by, &|leaf| quote!(__kw::names::<Self, #kind, _>(#leaf, out))),
-    }
+    project(container, by, &|leaf, span| match &relation.namespace {
+        Some(namespace) => quote_spanned!(span=> __kw::names_in(#namespace, #leaf, out)),
+        None => quote_spanned!(span=> __kw::names::<Self, #kind, _>(#leaf, out)),
+    })
 }
 
 /// Calls `out` for each value of `primary`.
 pub(crate) fn values(container: &Container, by: &Projection) -> TokenStream {
-    project(container, by, &|leaf| quote!(__kw::values(#leaf, out)))
+    project(container, by, &|leaf, span| quote_spanned!(span=> __kw::values(#leaf, out)))
 }
 
-fn project(container: &Container, by: &Projection, leaf: &dyn Fn(TokenStream) -> TokenStream) -> TokenStream {
+/// Writes generated tokens where an error about `tokens` belongs, with the meaning they have in generated code.
+pub(crate) fn at(tokens: impl Spanned) -> Span {
+    Span::call_site().located_at(tokens.span())
+}
+
+type Leaf<'a> = &'a dyn Fn(TokenStream, Span) -> TokenStream;
+
+fn project(container: &Container, by: &Projection, leaf: Leaf<'_>) -> TokenStream {
     match by {
-        Projection::Function(function) => leaf(quote_spanned!(function.span()=> &__kw::collect(#function(primary)))),
+        Projection::Function(function) => {
+            let span = at(function);
+            leaf(quote_spanned!(span=> &__kw::collect(#function(primary))), span)
+        }
         Projection::Field(members) => {
             let (start, rest) = members.split_at(plain_steps(container, members));
             walk(&quote!(primary #(.#start)*), rest, leaf)
@@ -45,12 +55,12 @@ fn project(container: &Container, by: &Projection, leaf: &dyn Fn(TokenStream) ->
 }
 
 /// Steps through `members`: the last is the leaf, all before it may be a container in a container.
-fn walk(base: &TokenStream, members: &[Member], leaf: &dyn Fn(TokenStream) -> TokenStream) -> TokenStream {
+fn walk(base: &TokenStream, members: &[Member], leaf: Leaf<'_>) -> TokenStream {
     match members {
-        [] => leaf(quote!(&#base)),
-        [last] => leaf(quote_spanned!(last.span()=> &#base.#last)),
+        [] => TokenStream::new(),
+        [last] => leaf(quote_spanned!(at(last)=> &#base.#last), at(last)),
         [step, rest @ ..] => {
-            let field = quote_spanned!(step.span()=> &#base.#step);
+            let field = quote_spanned!(at(step)=> &#base.#step);
             let inner = walk(&quote!(inner.0), rest, leaf);
             quote!(__kw::Walk(#field).each(|outer| outer.each(|inner| #inner)))
         }

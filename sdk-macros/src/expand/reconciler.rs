@@ -10,8 +10,8 @@ pub(crate) fn item(container: &Container) -> TokenStream {
     let doc = format!(" Drives [`{root}`]s towards what they ask for.");
     let message = format!("`{{Self}}` does not reconcile `{root}`");
     let note = format!(
-        "write `impl {reconciler} for {{Self}} {{ async fn reconcile(&self, {object}: Arc<{root}>, cx: {context}) -> \
-         Result<Action> {{ .. }} }}`"
+        "write `impl {reconciler} for {{Self}} {{{{ async fn reconcile(&self, {object}: Arc<{root}>, cx: {context}) -> \
+         Result<Action> {{{{ .. }}}} }}}}`"
     );
     let method = |name: &str, doc: &str, output: TokenStream| {
         let name = quote::format_ident!("{name}");

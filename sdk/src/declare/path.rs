@@ -45,15 +45,21 @@ pub enum Bare {}
 pub enum Qualified {}
 
 /// Says that a primary of scope `Self` can name an object of scope `C` in the form `F`.
-#[diagnostic::on_unimplemented(
-    message = "a name alone does not say which namespace is meant, as the primary is cluster-scoped",
-    note = "use a field with a namespace (`ObjectReference`, `SecretReference`, `ObjectKey`, a `(namespace, name)` pair), or `namespace = \"..\"` if all of them live in one"
-)]
 pub trait Names<C, F> {}
 
 impl<C, F> Names<C, F> for NamespaceResourceScope {}
 impl<F> Names<ClusterResourceScope, F> for ClusterResourceScope {}
-impl Names<NamespaceResourceScope, Qualified> for ClusterResourceScope {}
+impl<F: NamesNamespace> Names<NamespaceResourceScope, F> for ClusterResourceScope {}
+
+/// A form that comes with a namespace: what a cluster-scoped primary names a namespaced object by.
+#[diagnostic::on_unimplemented(
+    message = "a name alone does not say which namespace is meant, as the primary is cluster-scoped",
+    label = "this has no namespace",
+    note = "use a field with a namespace (`SecretReference`, `ObjectReference`, `ObjectKey`, a `(namespace, name)` pair), or `namespace = \"..\"` if all of them live in one"
+)]
+pub trait NamesNamespace {}
+
+impl NamesNamespace for Qualified {}
 
 /// A value that an index can hold: what the field of `index(by_x = field)` may be, and what the function of
 /// `index(by_x = function)` may yield.
@@ -146,7 +152,7 @@ pub fn names_in<T: ObjectName + ?Sized>(namespace: &str, leaf: &T, out: &mut dyn
     });
 }
 
-/// What a function of `by = function` or `map = function` returned, as one leaf.
+/// What a function of `by = function` or of an index returned, as one leaf.
 #[doc(hidden)]
 pub fn collect<I: IntoIterator>(items: I) -> Vec<I::Item> {
     items.into_iter().collect()
@@ -157,6 +163,21 @@ pub fn collect<I: IntoIterator>(items: I) -> Vec<I::Item> {
 pub fn keys(items: impl IntoIterator<Item = ObjectKey>, out: &mut dyn FnMut(ObjectKey)) {
     items.into_iter().for_each(out);
 }
+
+/// A scope whose objects have a namespace: what `namespace = ".."` narrows.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "a cluster-scoped kind has no namespace",
+    label = "objects of this kind are in no namespace",
+    note = "remove `namespace`, or narrow by `labels` or `fields`"
+)]
+pub trait HasNamespace {}
+
+impl HasNamespace for NamespaceResourceScope {}
+
+/// Compiles only if objects of `C` have a namespace.
+#[doc(hidden)]
+pub const fn has_namespace<C: Kind<Scope: HasNamespace>>() {}
 
 /// The leaf of `index(by_x = field)`.
 #[doc(hidden)]

@@ -7,7 +7,11 @@ use serde::{Deserialize, Serialize};
 
 #[derive(CustomResource, Operator, Serialize, Deserialize, JsonSchema, Clone, Debug)]
 #[kube(group = "demo.kubewright.dev", version = "v1", kind = "Website", namespaced)]
-#[operator(owns(Service, other::Service, key = Deployment, Website), watches(web = ConfigMap, by = spec.content), watches(web = Secret, by = spec.content))]
+#[operator(
+    owns(Service, other::Service, key = Deployment, Website),
+    watches(web = ConfigMap, by = spec.content),
+    watches(web = Secret, by = spec.content),
+)]
 pub struct WebsiteSpec {
     pub host: String,
     pub content: String,
