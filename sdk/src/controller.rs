@@ -5,13 +5,13 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::{BoxFuture, join_all};
+use futures_util::future::join_all;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::clock;
 use crate::queue::WorkQueue;
-use crate::reconcile::dispatch::ReconcileFn;
+use crate::reconcile::ReconcileFn;
 use crate::resource::ObjectKey;
 
 mod count;

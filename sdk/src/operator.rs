@@ -13,8 +13,8 @@ use crate::informer::SharedInformer;
 use crate::informer::declared::DeclaredInformer;
 use crate::informer::factory::InformerFactory;
 use crate::reconcile::context::shared::Shared;
-use crate::reconcile::dispatch::{self, ReconcileFn};
-use crate::reconcile::{Reconciler, Result};
+use crate::reconcile::dispatch;
+use crate::reconcile::{ReconcileFn, Reconciler, Result};
 use crate::resource::{ObjectKey, Scope};
 
 /// What a reconciler can be made from, once there is a cluster.

@@ -12,8 +12,8 @@ use super::context::shared::Shared;
 use super::error::{Error, Result};
 use super::{Action, Reconciler};
 
-/// What a controller runs for a key. It knows nothing of kinds.
-pub(crate) type ReconcileFn = Arc<dyn Fn(ObjectKey) -> BoxFuture<'static, Result<Action>> + Send + Sync>;
+/// What a controller runs for each key: loads the object, or finds it gone, and reconciles. It knows nothing of kinds.
+pub type ReconcileFn = Arc<dyn Fn(ObjectKey) -> BoxFuture<'static, Result<Action>> + Send + Sync>;
 
 /// What is to be done with a primary that is cached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
