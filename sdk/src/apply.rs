@@ -326,12 +326,12 @@ impl Writer {
     }
 
     async fn read(&self, resource: &ResourceType, key: &ObjectKey) -> Result<Value, Error> {
-        let failed = |source| Error::Request {
+        let failed = |source: client::Error| Error::Request {
             verb: "read",
             kind: resource.kind.clone(),
             key: key.clone(),
             primary: true,
-            source,
+            source: Box::new(source),
         };
         let request = request::get(resource, key).map_err(|error| unsendable("read", resource, error))?;
         let body = self.client.read(request).await.map_err(failed)?;
@@ -351,7 +351,7 @@ impl Writer {
             kind: resource.kind.clone(),
             key: key.clone(),
             primary,
-            source,
+            source: Box::new(source),
         };
         let request = request.map_err(|error| unsendable(verb, resource, error))?;
         let body: Bytes = self.client.write(request).await.map_err(failed)?;

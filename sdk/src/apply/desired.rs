@@ -84,8 +84,10 @@ pub(crate) fn prune(value: &mut Value) {
     match value {
         Value::Object(fields) => {
             fields.values_mut().for_each(prune);
-            fields.retain(|name, value| {
-                !value.is_null() && !(name == "metadata" && value.as_object().is_some_and(Map::is_empty))
+            fields.retain(|name, value| match value {
+                Value::Null => false,
+                Value::Object(fields) => name != "metadata" || !fields.is_empty(),
+                _ => true,
             });
         }
         Value::Array(items) => items.iter_mut().for_each(prune),

@@ -87,7 +87,7 @@ pub enum Error {
         primary: bool,
         /// What the client reported.
         #[source]
-        source: client::Error,
+        source: Box<client::Error>,
     },
     /// The API server's answer is not what the Rust type says.
     #[error("the API server's answer to {verb} {kind} {key} does not decode")]

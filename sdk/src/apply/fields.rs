@@ -35,7 +35,7 @@ impl Scalar {
     }
 
     fn is(&self, value: &Value) -> bool {
-        *self.0 == value.to_string()
+        *self == Self::of(value)
     }
 }
 
@@ -43,7 +43,9 @@ impl FieldSet {
     /// Reads the set that `manager` applied last, on the object itself or on a subresource.
     pub(crate) fn applied_by(manager: &str, subresource: Option<&str>, object: &Value) -> Option<Self> {
         let entries = object.pointer("/metadata/managedFields")?.as_array()?;
-        let text = |entry: &Value, name: &str| entry.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        fn text<'v>(entry: &'v Value, name: &str) -> &'v str {
+            entry.get(name).and_then(Value::as_str).unwrap_or_default()
+        }
         let entry = entries.iter().find(|entry| {
             text(entry, "manager") == manager
                 && text(entry, "operation") == "Apply"
@@ -65,7 +67,7 @@ impl FieldSet {
             }
         }
         // Maps may iterate in any order; equal sets must be equal to be shared.
-        set.members.sort_by(|(left, _), (right, _)| left.sort_key().cmp(&right.sort_key()));
+        set.members.sort_by_cached_key(|(member, _)| member.sort_key());
         set
     }
 
