@@ -54,3 +54,8 @@ pub use store::lister::Lister;
 pub use {k8s_openapi, kube, schemars};
 #[cfg(feature = "derive")]
 pub use {kube::CustomResource, kubewright_macros::Operator};
+
+// The programs in the README compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
