@@ -76,7 +76,7 @@ impl Source {
     pub(crate) fn block(&self, from: usize) -> Option<Range<usize>> {
         let mut open = None;
         let (mut braces, mut others) = (0_usize, 0_usize);
-        for (offset, byte) in self.code.bytes().enumerate().skip(from) {
+        for (offset, &byte) in (from..).zip(&self.code.as_bytes()[from..]) {
             match byte {
                 b'(' | b'[' => others += 1,
                 b')' | b']' => others = others.saturating_sub(1),
