@@ -1,26 +1,86 @@
 //! The one seam to the API server: status, Retry-After and decoding of failures are ours. The only module that knows HTTP.
+use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use futures_util::stream::{BoxStream, StreamExt};
+use http::{Method, Request};
+use http_body_util::BodyExt;
+
+use crate::clock;
+
+pub mod config;
+
+mod error;
+
+mod status;
+
+#[cfg(test)]
+mod tests;
+
+pub use config::ConfigOptions;
+pub use error::Error;
+pub use status::Status;
+
+/// Longest wait for the head of an answer. The API server ends requests that are no watch after 60 s (its
+/// `--request-timeout`), so whoever is silent for longer is not going to answer.
+pub(crate) const RESPONSE_TIMEOUT: Duration = Duration::from_secs(65);
+
+/// Largest body of an answer that is collected whole. etcd refuses objects above 1.5 MiB unless told otherwise; lists
+/// that are not streamed, such as all CRDs, stay well below this.
+pub(crate) const MAX_BODY: usize = 32 * 1024 * 1024;
+
+/// Largest body of a failure that is read. A Status is a few hundred bytes; what follows is of no use.
+const MAX_FAILURE_BODY: usize = 64 * 1024;
+
+/// What messages call the API server when a kube client was handed in whose URL nobody told us.
+const UNKNOWN_URL: &str = "the API server of the given client";
+
+/// A body as it arrives.
+pub type Chunks = BoxStream<'static, Result<Bytes, Error>>;
 
 /// A handle to the API server. Cheap to clone.
 #[derive(Clone)]
 pub struct Client {
     inner: kube::Client,
+    url: Arc<str>,
 }
 
 impl Client {
     /// Wraps a kube client. Build it with `default_retry = false`: retries belong to the layers above.
     pub fn new(inner: kube::Client) -> Self {
-        Self { inner }
+        Self { inner, url: UNKNOWN_URL.into() }
     }
 
     /// Finds the cluster as kubectl does: `KUBECONFIG`, `~/.kube/config`, then the service account of the pod.
     ///
+    /// Sends no request. Needs a tokio runtime, and lives as long as that runtime.
+    ///
     /// # Errors
     /// [`Error::Configuration`] says which file or variable is wrong.
     pub async fn try_default() -> Result<Self, Error> {
-        panic!("skeleton")
+        Self::from_options(&ConfigOptions::default()).await
+    }
+
+    /// Finds the cluster where `options` say.
+    ///
+    /// # Errors
+    /// [`Error::Configuration`] says which file, variable or context is wrong.
+    pub async fn from_options(options: &ConfigOptions) -> Result<Self, Error> {
+        Self::from_config(options.load().await?)
+    }
+
+    /// Makes a client of a kube configuration. Its `default_retry` is switched off: it would repeat writes, and hide a
+    /// failure for minutes from the layers that know what to do about it.
+    ///
+    /// # Errors
+    /// [`Error::Configuration`] when certificates, credentials or the proxy can not be used.
+    pub fn from_config(mut config: kube::Config) -> Result<Self, Error> {
+        config.default_retry = false;
+        let url = config.cluster_url.to_string();
+        let inner = kube::Client::try_from(config)
+            .map_err(|error| config::Error::Connection { url: url.clone(), problem: error.to_string() })?;
+        Ok(Self { inner, url: url.trim_end_matches('/').into() })
     }
 
     /// Returns the kube client underneath, for requests this crate has no verb for.
@@ -30,94 +90,134 @@ impl Client {
 
     /// Returns the URL of the API server, for messages.
     pub fn url(&self) -> &str {
-        panic!("skeleton")
+        &self.url
     }
 
-    /// Sends a read and collects its body, up to a bound.
-    pub(crate) async fn read(&self, request: http::Request<Vec<u8>>) -> Result<Bytes, Error> {
-        let _ = request;
-        panic!("skeleton")
+    /// Returns the namespace that the configuration chose: that of the context, that of the pod, or `default`.
+    pub fn default_namespace(&self) -> &str {
+        self.inner.default_namespace()
     }
 
-    /// Sends a write and collects its body, up to a bound. Every write passes here.
-    pub(crate) async fn write(&self, request: http::Request<Vec<u8>>) -> Result<Bytes, Error> {
-        let _ = request;
-        panic!("skeleton")
+    /// Sends a read and collects its body, up to [`MAX_BODY`].
+    pub(crate) async fn read(&self, request: Request<Vec<u8>>) -> Result<Bytes, Error> {
+        debug_assert!(is_read(request.method()), "writes go through Client::write");
+        self.unary(request).await
     }
 
-    /// Sends a request and hands back its body as it arrives.
-    pub(crate) async fn stream(&self, request: http::Request<Vec<u8>>) -> Result<kube::client::Body, Error> {
-        let _ = request;
-        panic!("skeleton")
+    /// Sends a write and collects its body, up to [`MAX_BODY`].
+    ///
+    /// Invariant: every write of this crate passes here and nowhere else, so that what must hold for all writes can be
+    /// enforced in one place.
+    pub(crate) async fn write(&self, request: Request<Vec<u8>>) -> Result<Bytes, Error> {
+        debug_assert!(!is_read(request.method()), "reads go through Client::read");
+        self.unary(request).await
+    }
+
+    /// Sends a read and hands back its body as it arrives, once the API server has accepted it.
+    ///
+    /// Dropping the stream closes the connection. Nothing bounds its length or its silences: the caller must.
+    pub(crate) async fn stream(&self, request: Request<Vec<u8>>) -> Result<Chunks, Error> {
+        debug_assert!(is_read(request.method()), "writes go through Client::write");
+        let attempt = Attempt::of(&request);
+        let body = self.send(&attempt, request).await?;
+        let frames = body.into_data_stream();
+        Ok(frames.map(move |frame| frame.map_err(|error| attempt.broken(error))).boxed())
+    }
+
+    async fn unary(&self, request: Request<Vec<u8>>) -> Result<Bytes, Error> {
+        let attempt = Attempt::of(&request);
+        let body = self.send(&attempt, request).await?;
+        let collected = clock::timeout(RESPONSE_TIMEOUT, collect(body, MAX_BODY)).await;
+        match collected.ok_or_else(|| attempt.late())? {
+            Ok(Collected::Whole(bytes)) => Ok(bytes),
+            Ok(Collected::Cut(_)) => Err(attempt.too_large()),
+            Err(error) => Err(attempt.broken(error)),
+        }
+    }
+
+    /// Sends, and turns every answer that is no success into an error.
+    async fn send(&self, attempt: &Attempt, request: Request<Vec<u8>>) -> Result<kube::client::Body, Error> {
+        let sent = self.inner.send(request.map(kube::client::Body::from));
+        let answer = clock::timeout(RESPONSE_TIMEOUT, sent).await.ok_or_else(|| attempt.late())?;
+        let (head, body) = answer.map_err(|error| attempt.unanswered(&self.url, error))?.into_parts();
+        if head.status.is_success() {
+            return Ok(body);
+        }
+        // Whatever happens to the body of a failure, the code alone is a better answer than "the body broke".
+        let collected = clock::timeout(RESPONSE_TIMEOUT, collect(body, MAX_FAILURE_BODY)).await;
+        let bytes = match collected {
+            Some(Ok(Collected::Whole(bytes) | Collected::Cut(bytes))) => bytes,
+            Some(Err(_)) | None => Bytes::new(),
+        };
+        Err(attempt.refused(Status::parse(head.status.as_u16(), &head.headers, &bytes)))
     }
 }
 
 impl std::fmt::Debug for Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Client")
+        f.debug_struct("Client").field("url", &self.url).finish_non_exhaustive()
     }
 }
 
-/// What went wrong between us and the API server.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Error {
-    /// The API server answered with a failure.
-    #[error("{method} {path}: the API server answered {status}")]
-    Status {
-        /// HTTP method of the request.
-        method: http::Method,
-        /// Path of the request, without its query.
-        path: String,
-        /// What the server said.
-        status: Box<Status>,
-    },
+/// A body that was read to its end, or to the bound.
+enum Collected {
+    Whole(Bytes),
+    Cut(Bytes),
 }
 
-/// A `metav1.Status` failure and the headers that matter.
-#[derive(Debug, Clone, Default)]
-pub struct Status {
-    /// HTTP status code.
-    pub code: u16,
-    /// Machine-readable reason, such as `NotFound`.
-    pub reason: String,
-    /// The server's message.
-    pub message: String,
-    /// What `Retry-After` or `details.retryAfterSeconds` asked for.
-    pub retry_after: Option<Duration>,
-    /// Reasons of `details.causes`.
-    pub causes: Vec<String>,
-}
-
-impl std::fmt::Display for Status {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {}: {}", self.code, self.reason, self.message)
-    }
-}
-
-impl Error {
-    /// Says whether the object does not exist (404).
-    pub fn is_not_found(&self) -> bool {
-        self.code() == Some(404)
-    }
-    /// Says whether the write lost a race (409 Conflict, or 422 of a JSON patch test).
-    pub fn is_conflict(&self) -> bool {
-        self.code() == Some(409)
-    }
-    /// Says whether RBAC refused it (403).
-    pub fn is_forbidden(&self) -> bool {
-        self.code() == Some(403)
-    }
-    /// Returns the HTTP status code, where the server answered.
-    pub fn code(&self) -> Option<u16> {
-        match self {
-            Self::Status { status, .. } => Some(status.code),
+async fn collect(mut body: kube::client::Body, limit: usize) -> Result<Collected, kube::Error> {
+    let mut collected = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame?.into_data() else { continue };
+        if collected.len() + data.len() > limit {
+            collected.extend_from_slice(&data[..limit - collected.len()]);
+            return Ok(Collected::Cut(collected.freeze()));
         }
+        collected.extend_from_slice(&data);
     }
-    /// Returns how long the server asked to wait.
-    pub fn retry_after(&self) -> Option<Duration> {
-        match self {
-            Self::Status { status, .. } => status.retry_after,
+    Ok(Collected::Whole(collected.freeze()))
+}
+
+fn is_read(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
+}
+
+/// What was tried, for errors: never the query, which may hold a continue token, and never a body.
+#[derive(Clone, Debug)]
+struct Attempt {
+    method: Method,
+    path: String,
+}
+
+impl Attempt {
+    fn of(request: &Request<Vec<u8>>) -> Self {
+        Self { method: request.method().clone(), path: request.uri().path().to_owned() }
+    }
+
+    fn refused(&self, status: Status) -> Error {
+        Error::Status { method: self.method.clone(), path: self.path.clone(), status: Box::new(status) }
+    }
+
+    fn late(&self) -> Error {
+        Error::Timeout { method: self.method.clone(), path: self.path.clone(), after: RESPONSE_TIMEOUT }
+    }
+
+    fn too_large(&self) -> Error {
+        Error::TooLarge { method: self.method.clone(), path: self.path.clone(), limit: MAX_BODY }
+    }
+
+    fn broken(&self, source: kube::Error) -> Error {
+        Error::Broken { method: self.method.clone(), path: self.path.clone(), source: Box::new(source) }
+    }
+
+    fn unanswered(&self, url: &str, source: kube::Error) -> Error {
+        let source = Box::new(source);
+        if matches!(*source, kube::Error::Auth(_)) {
+            return Error::Credentials { source };
         }
+        if error::is_connect(&source) {
+            return Error::Connect { url: url.to_owned(), source };
+        }
+        Error::Broken { method: self.method.clone(), path: self.path.clone(), source }
     }
 }

@@ -20,6 +20,11 @@ pub(crate) async fn sleep(duration: Duration) {
     tokio::time::sleep(duration).await;
 }
 
+/// Waits for `future` on the monotonic time; `None` when it took longer than `limit`, and then it is dropped.
+pub(crate) async fn timeout<F: Future>(limit: Duration, future: F) -> Option<F::Output> {
+    tokio::time::timeout(limit, future).await.ok()
+}
+
 /// Draws a duration between `low` and `high`, so that many clients do not act in step.
 pub(crate) fn between(low: Duration, high: Duration) -> Duration {
     if high <= low {

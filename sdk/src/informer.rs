@@ -73,7 +73,7 @@ impl<K: Kind> Informer<K> {
 
     /// Adds a handler; it sees every stored object first, then every change. Dropping the registration removes it.
     ///
-    /// Nothing is called before the factory has started the informer.
+    /// Nothing is called before the factory has started the informer, nor after it has stopped.
     pub fn add_event_handler<H: ResourceEventHandler<K>>(&self, handler: H) -> Registration {
         self.shared.register(|progress| delivery::buffered(handler, progress))
     }
@@ -119,8 +119,8 @@ pub(crate) struct SharedInformer {
     store: Arc<Store>,
     /// Taken by the one run.
     writer: Mutex<Option<Writer>>,
-    /// Handlers that the run has not taken in yet; as many as were registered since it last looked.
-    arrivals: Mutex<Vec<Arrival>>,
+    /// Handlers that the run has not taken in yet, as many as were registered since it last looked; `None` once it ended.
+    arrivals: Mutex<Option<Vec<Arrival>>>,
     /// Says that a handler came or went.
     changed: Arc<Notify>,
     status: watch::Sender<InformerStatus>,
@@ -142,7 +142,7 @@ impl SharedInformer {
             target,
             store,
             writer: Mutex::new(Some(writer)),
-            arrivals: Mutex::default(),
+            arrivals: Mutex::new(Some(Vec::new())),
             changed: Arc::default(),
             status: watch::Sender::default(),
             declared: Mutex::default(),
@@ -194,16 +194,29 @@ impl SharedInformer {
 
     fn register(&self, start: impl FnOnce(Arc<Progress>) -> Start) -> Registration {
         let progress = Arc::<Progress>::default();
-        self.arrivals().push(Arrival { start: start(Arc::clone(&progress)), progress: Arc::clone(&progress) });
+        let arrival = Arrival { start: start(Arc::clone(&progress)), progress: Arc::clone(&progress) };
+        match &mut *self.arrivals() {
+            Some(arrivals) => arrivals.push(arrival),
+            None => {
+                tracing::warn!(kind = %self.target.resource, "an event handler came after its informer had stopped");
+            }
+        }
         self.changed.notify_one();
         Registration::new(progress, Arc::clone(&self.changed))
     }
 
     fn take_arrivals(&self) -> Vec<Arrival> {
-        std::mem::take(&mut *self.arrivals())
+        self.arrivals().as_mut().map(std::mem::take).unwrap_or_default()
     }
 
-    fn arrivals(&self) -> MutexGuard<'_, Vec<Arrival>> {
+    /// Drops handlers that were not taken in, and those that come later.
+    fn close(&self) {
+        // Dropped outside the lock: a handler may hold what registers another.
+        let dropped = self.arrivals().take();
+        drop(dropped);
+    }
+
+    fn arrivals(&self) -> MutexGuard<'_, Option<Vec<Arrival>>> {
         self.arrivals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

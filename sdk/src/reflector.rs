@@ -2,11 +2,37 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::client;
+use tokio::sync::watch as status_channel;
+
+use crate::clock;
+use crate::delta::{Closed, DeltaSender};
 use crate::resource::{ResourceType, ResourceVersion};
-use crate::wire::RawObject;
+use crate::wire::{self, RawObject, Scanned};
+
+mod failure;
+
+mod list;
+
+mod source;
+
+mod state;
+
+mod watch;
+
+#[cfg(test)]
+mod tests;
+
+pub use failure::{Failure, FailureReason};
+pub use source::{ApiListerWatcher, InitialEvents, ListerWatcher, WatchOptions};
+pub use state::ListOptions;
+
+use failure::{Cause, Verb};
+use state::{Health, Input, Machine, Output, Request, Then};
 
 /// What the server said, in order.
+///
+/// A list is `ListStarted`, its items, `Replaced`; a list that breaks half-way is followed by another `ListStarted`. What
+/// is deleted while a list is under way may come as `Deleted` before `Replaced`.
 #[derive(Debug)]
 pub enum Delta {
     /// A list begins: whatever is stored and not listed before the next `Replaced` is gone.
@@ -39,6 +65,8 @@ pub struct Target {
 }
 
 /// What readiness, doctor and logs say about one reflector. Read through [`tokio::sync::watch`].
+///
+/// Receivers are woken when `synced` or `failure` changes; the other fields are current whenever they are read.
 #[derive(Clone, Debug, Default)]
 pub struct ReflectorStatus {
     /// Whether a whole list has been handed on at least once.
@@ -47,41 +75,156 @@ pub struct ReflectorStatus {
     pub last_version: ResourceVersion,
     /// What is failing now; `None` once a list or watch works again.
     pub failure: Option<Arc<Failure>>,
+    /// How many objects could not be used: of another kind, or without usable metadata.
+    pub skipped: u64,
 }
 
-/// A failure that lasts, and what to do about it.
-#[derive(Clone, Debug)]
-pub struct Failure {
-    /// What kind of failure it is.
-    pub reason: FailureReason,
-    /// One sentence that names what is missing, and what to do.
-    pub message: String,
-    /// How many attempts in a row have failed.
-    pub attempts: u32,
-    /// How long until the next attempt.
-    pub retry_in: Duration,
+/// Keeps a store in step with one target of the API server, for ever.
+pub struct Reflector {
+    target: Target,
+    source: Box<dyn ListerWatcher>,
+    sender: DeltaSender,
+    status: status_channel::Sender<ReflectorStatus>,
+    machine: Machine,
+    /// What failed last, until it is published with the wait that follows.
+    failing: Option<(Cause, Verb)>,
+    attempts: u32,
 }
 
-/// The classes of failure that a user can act upon.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum FailureReason {
-    /// The API server does not know the kind: its CRD is missing.
-    UnknownKind,
-    /// RBAC refuses to list or watch it.
-    Forbidden,
-    /// The credentials are not accepted.
-    Unauthorized,
-    /// The API server cannot be reached.
-    Unreachable,
-    /// Anything else.
-    Other,
+impl Reflector {
+    /// Reads `target` from `source` into `sender`. Does nothing before [`Reflector::run`].
+    pub fn new(
+        target: Target,
+        source: impl ListerWatcher,
+        sender: DeltaSender,
+    ) -> (Self, status_channel::Receiver<ReflectorStatus>) {
+        let (status, receiver) = status_channel::channel(ReflectorStatus::default());
+        let source = Box::new(source);
+        let machine = Machine::new();
+        (Self { target, source, sender, status, machine, failing: None, attempts: 0 }, receiver)
+    }
+
+    /// Goes on until it is dropped or the receiver of the deltas is. It gives up nothing: every failure is published and
+    /// tried again. Dropping the future ends its requests at once.
+    pub async fn run(mut self) {
+        while self.turn().await.is_ok() {}
+    }
+
+    async fn turn(&mut self) -> Result<(), Closed> {
+        match self.machine.request() {
+            Request::Wait(low, high) => {
+                let wait = clock::between(low, high);
+                self.publish_failure(wait);
+                clock::sleep(wait).await;
+                self.step(Input::Waited).await.map(drop)
+            }
+            Request::List(options) => list::page(self, options).await,
+            Request::WatchList => watch::follow(self, ResourceVersion::default(), InitialEvents::Send).await,
+            Request::Watch(version) => watch::follow(self, version, InitialEvents::Skip).await,
+        }
+    }
+
+    /// Tells the machine what happened, hands on what comes of it, and says whether the request goes on.
+    async fn step(&mut self, input: Input) -> Result<Then, Closed> {
+        let Output { delta, then, health } = self.machine.step(input);
+        if let Some(delta) = delta {
+            self.sender.push(delta).await?;
+        }
+        self.publish(health);
+        Ok(then)
+    }
+
+    /// Ends a request that failed, after it lived so long.
+    async fn fail(&mut self, verb: Verb, cause: Cause, lived: Duration) -> Result<(), Closed> {
+        let fault = cause.fault();
+        tracing::debug!(kind = %self.target.resource, ?fault, "{}", cause.message(&self.target, verb));
+        self.failing = Some((cause, verb));
+        self.step(Input::Failed { fault, lived }).await.map(drop)
+    }
+
+    /// Returns the object if it is one that was asked for; others are counted and reported.
+    fn admit(&mut self, scanned: Scanned<'_>) -> Option<RawObject> {
+        let key = scanned.key();
+        let refused = if scanned.kind.as_deref() == Some("Table") {
+            wire::Error::Table.to_string()
+        } else if self.is_other_kind(&scanned) {
+            "it is of another kind".to_owned()
+        } else {
+            match scanned.into_object() {
+                Ok(object) => return Some(object),
+                Err(error) => error.to_string(),
+            }
+        };
+        let mut count = 0;
+        self.status.send_if_modified(|status| {
+            status.skipped += 1;
+            count = status.skipped;
+            false
+        });
+        let object = key.map(|key| key.to_string()).unwrap_or_default();
+        // One line says that something is wrong; a line for each would fill the log of whoever has a bad server.
+        if count == 1 {
+            tracing::warn!(kind = %self.target.resource, object, "an object was skipped: {refused}");
+        } else {
+            tracing::debug!(kind = %self.target.resource, object, count, "an object was skipped: {refused}");
+        }
+        None
+    }
+
+    /// Items of typed lists carry no kind, so only what is said counts.
+    fn is_other_kind(&self, scanned: &Scanned<'_>) -> bool {
+        let resource = &self.target.resource;
+        let says = |kind: &str, api_version: &str| {
+            scanned.kind.as_deref().is_none_or(|said| said == kind)
+                && scanned.api_version.as_deref().is_none_or(|said| said == api_version)
+        };
+        let partial = self.target.metadata_only && says("PartialObjectMetadata", "meta.k8s.io/v1");
+        !partial && !says(&resource.kind, &resource.api_version())
+    }
+
+    fn publish(&mut self, health: Health) {
+        let (version, synced) = (self.machine.version(), self.machine.synced());
+        let mut mended = None;
+        self.status.send_if_modified(|status| {
+            if status.last_version != *version {
+                status.last_version = version.clone();
+            }
+            if health == Health::Works {
+                mended = status.failure.take();
+            }
+            std::mem::replace(&mut status.synced, synced) != synced || mended.is_some()
+        });
+        match health {
+            Health::Unchanged => {}
+            Health::Works => {
+                self.failing = None;
+                self.attempts = 0;
+            }
+            Health::Fails => self.attempts = self.attempts.saturating_add(1),
+        }
+        if mended.is_some() {
+            tracing::info!(kind = %self.target.resource, "list and watch work again");
+        }
+    }
+
+    fn publish_failure(&mut self, retry_in: Duration) {
+        // An expired version is waited for too, and is nobody's failure.
+        let Some((cause, verb)) = self.failing.take().filter(|_| self.attempts > 0) else { return };
+        let (reason, message) = (cause.reason(&self.target), cause.message(&self.target, verb));
+        let failure = Failure { reason, message, attempts: self.attempts, retry_in };
+        let mut before = None;
+        self.status.send_modify(|status| before = status.failure.replace(Arc::new(failure.clone())));
+        if before.is_none_or(|before| before.reason != failure.reason) {
+            tracing::warn!(kind = %self.target.resource, reason = ?failure.reason, "{}", failure.message);
+        }
+    }
 }
 
-impl Failure {
-    /// Classifies what the client reported about `target`.
-    pub fn classify(target: &Target, error: &client::Error) -> FailureReason {
-        let _ = (target, error);
-        panic!("skeleton")
+impl std::fmt::Debug for Reflector {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reflector")
+            .field("target", &self.target)
+            .field("machine", &self.machine)
+            .finish_non_exhaustive()
     }
 }

@@ -3,6 +3,28 @@ use bytes::Bytes;
 
 use crate::resource::{ObjectKey, OwnerReference, ResourceVersion};
 
+mod event;
+
+mod lines;
+
+mod list;
+
+mod object;
+
+mod scan;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use event::{Event, EventType};
+pub(crate) use lines::LineSplitter;
+pub(crate) use list::ListSplitter;
+pub(crate) use object::Scanned;
+
+/// Largest object accepted. etcd refuses writes above 1.5 MiB and the API server bodies above 3 MiB unless told
+/// otherwise; as JSON, what is stored as protobuf grows a few times.
+pub(crate) const MAX_OBJECT_BYTES: usize = 16 * 1024 * 1024;
+
 /// One object as the API server sent it, without managedFields, and the metadata every layer looks at.
 ///
 /// Never decoded here: typed values exist only behind a lister or a handle.
@@ -13,36 +35,16 @@ pub struct RawObject {
 }
 
 impl RawObject {
-    /// Parses one object: its metadata, and nothing else.
+    /// Parses one object: its type and its metadata, and nothing else.
+    ///
+    /// The whole of `json` is checked to be JSON, at most 16 MiB and 1,024 levels deep. What is kept is byte for byte what
+    /// came, without `metadata.managedFields` and one comma, in memory of its own.
     ///
     /// # Errors
-    /// When `json` is not an object with a usable `metadata`.
+    /// [`Error::Malformed`] when `json` is not one JSON object, [`Error::Unusable`] when its metadata has no name or a
+    /// field of another type than the API says, [`Error::TooLarge`] above the bound.
     pub fn parse(json: &[u8]) -> Result<Self, Error> {
-        let value: serde_json::Value = serde_json::from_slice(json).map_err(Error::Malformed)?;
-        let text = |value: &serde_json::Value| -> Box<str> { value.as_str().unwrap_or_default().into() };
-        let meta = &value["metadata"];
-        let map = |value: &serde_json::Value| value.as_object().cloned().unwrap_or_default();
-        let owners = meta["ownerReferences"].as_array().cloned().unwrap_or_default();
-        let metadata = Metadata {
-            key: ObjectKey::namespaced(&text(&meta["namespace"]), &text(&meta["name"])),
-            uid: text(&meta["uid"]),
-            resource_version: ResourceVersion::new(&text(&meta["resourceVersion"])),
-            generation: meta["generation"].as_i64(),
-            deleting: !meta["deletionTimestamp"].is_null(),
-            labels: map(&meta["labels"]).iter().map(|(key, value)| (key.as_str().into(), text(value))).collect(),
-            finalizers: Vec::new(),
-            owners: owners
-                .iter()
-                .map(|owner| OwnerReference {
-                    group: "".into(),
-                    kind: text(&owner["kind"]),
-                    name: text(&owner["name"]),
-                    uid: text(&owner["uid"]),
-                    controller: owner["controller"].as_bool().unwrap_or_default(),
-                })
-                .collect(),
-        };
-        Ok(Self { metadata, json: Bytes::copy_from_slice(json) })
+        Scanned::parse(json)?.into_object()
     }
 
     /// Returns the parsed metadata.
@@ -53,6 +55,11 @@ impl RawObject {
     /// Returns the whole object as JSON, without managedFields.
     pub fn json(&self) -> &[u8] {
         &self.json
+    }
+
+    /// Returns about how many bytes of memory it takes.
+    pub(crate) fn size(&self) -> usize {
+        size_of::<Self>() + self.json.len() + self.metadata.heap()
     }
 }
 
@@ -82,13 +89,47 @@ impl Metadata {
     pub fn controller(&self) -> Option<&OwnerReference> {
         self.owners.iter().find(|owner| owner.controller)
     }
+
+    fn heap(&self) -> usize {
+        let labels: usize = self.labels.iter().map(|(key, value)| 32 + key.len() + value.len()).sum();
+        let finalizers: usize = self.finalizers.iter().map(|finalizer| 16 + finalizer.len()).sum();
+        let owner = |owner: &OwnerReference| owner.group.len() + owner.kind.len() + owner.name.len() + owner.uid.len();
+        let owners: usize = self.owners.iter().map(|of| size_of::<OwnerReference>() + owner(of)).sum();
+        self.key.as_str().len() + self.uid.len() + labels + finalizers + owners
+    }
 }
 
-/// Why bytes from the wire were refused.
-#[derive(Debug, thiserror::Error)]
+/// Why bytes from the wire were refused. Never quotes them.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The bytes are not JSON of the expected form.
-    #[error("the API server sent malformed JSON")]
-    Malformed(#[source] serde_json::Error),
+    #[error("the API server sent malformed JSON: {problem} at byte {at}")]
+    Malformed {
+        /// What is wrong.
+        problem: &'static str,
+        /// Where, counted from the start of the object.
+        at: usize,
+    },
+    /// The bytes are JSON, and a field is not what the API says.
+    #[error("the API server sent an object whose `{field}` is missing or of the wrong type")]
+    Unusable {
+        /// Path of the field.
+        field: &'static str,
+    },
+    /// An object, or a part of a list, is larger than anything an API server should send.
+    #[error("the API server sent an object of more than {limit} bytes")]
+    TooLarge {
+        /// The bound.
+        limit: usize,
+    },
+    /// A list ended before it was complete.
+    #[error("the API server's answer ends before the list does")]
+    Truncated,
+    /// The answer is no list.
+    #[error("the API server answered with something that is no list")]
+    NotAList,
+    /// The answer is a `meta.k8s.io` Table: a rendering for people, which holds no objects.
+    #[error("the API server answered with a Table, which holds no objects: does a proxy change the Accept header?")]
+    Table,
 }

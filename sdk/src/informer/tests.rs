@@ -124,7 +124,7 @@ fn replay(events: impl IntoIterator<Item = Seen>) -> BTreeMap<String, u64> {
 /// A user's handler that writes down what it sees, after waiting at `gate` if there is one.
 struct Recorder {
     seen: mpsc::UnboundedSender<Seen>,
-    gate: Option<std_mpsc::Receiver<()>>,
+    gate: Option<(mpsc::UnboundedSender<()>, std_mpsc::Receiver<()>)>,
     panic_on: Option<&'static str>,
 }
 
@@ -134,8 +134,10 @@ impl Recorder {
         (Self { seen: sender, gate: None, panic_on: None }, seen)
     }
 
-    fn behind(self, gate: std_mpsc::Receiver<()>) -> Self {
-        Self { gate: Some(gate), ..self }
+    /// Makes every call tell that it has begun, then wait at `gate`.
+    fn behind(self, gate: std_mpsc::Receiver<()>) -> (Self, mpsc::UnboundedReceiver<()>) {
+        let (sender, began) = mpsc::unbounded_channel();
+        (Self { gate: Some((sender, gate)), ..self }, began)
     }
 
     fn panicking_on(self, key: &'static str) -> Self {
@@ -144,7 +146,10 @@ impl Recorder {
 
     fn see(&self, event: Event<Handle<ConfigMap>>) {
         // Once the test has let go of its end, the gate is open.
-        self.gate.iter().for_each(|gate| _ = gate.recv());
+        if let Some((began, gate)) = &self.gate {
+            let _ = began.send(());
+            let _ = gate.recv();
+        }
         assert!(self.panic_on != Some(event.latest().key().as_str()), "as the test wants");
         let _ = self.seen.send(event.map(|object| (object.key().to_string(), version_of(object.metadata()))));
     }
@@ -188,7 +193,8 @@ async fn q2_i2_synced_means_that_this_handler_has_handled_the_whole_first_list()
     let (inline, mut seen) = script.record();
     let (gate, closed) = std_mpsc::channel::<()>();
     let (recorder, mut buffered) = Recorder::new();
-    let slow = script.informer.add_event_handler(recorder.behind(closed));
+    let (recorder, _began) = recorder.behind(closed);
+    let slow = script.informer.add_event_handler(recorder);
     script.push(Delta::ListStarted).await;
     script.push(Delta::Listed(config_map("a/one").raw())).await;
     assert_eq!(seen.recv().await.unwrap(), initial("a/one", 1));
@@ -427,37 +433,35 @@ async fn i11_a_stuck_handler_delays_only_itself_and_holds_bounded_memory() {
     let script = Script::new();
     let (gate, closed) = std_mpsc::channel::<()>();
     let (recorder, mut slow) = Recorder::new();
-    let stuck = script.informer.add_event_handler(recorder.behind(closed));
+    let (recorder, mut began) = recorder.behind(closed);
+    let stuck = script.informer.add_event_handler(recorder);
     let (recorder, mut quick) = Recorder::new();
     let _quick = script.informer.add_event_handler(recorder);
     const KEYS: u64 = 10;
     let last = 3 * BUFFER_BOUND as u64;
+    let name_at = |version| if version > last { "z/last".to_owned() } else { format!("a/{}", version % KEYS) };
     script.list(1, &[config_map("a/1")]).await;
     assert_eq!(quick.recv().await, Some(initial("a/1", 1)));
+    began.recv().await.unwrap();
     let mut received = 0;
     for version in 2..=last {
-        script.apply(&config_map(&format!("a/{}", version % KEYS)).version(version)).await;
+        script.apply(&config_map(&name_at(version)).version(version)).await;
         quick.recv().await.unwrap();
         received += 1;
     }
     assert_eq!(received, last - 1, "who keeps up gets every event, while the other is stuck");
-    script.reaches(last).await;
+    script.apply(&config_map("z/last").version(last + 1)).await;
+    script.reaches(last + 1).await;
     assert!(!stuck.has_synced());
     drop(gate);
     let mut events: Vec<Seen> = Vec::new();
-    while events.last().is_none_or(|event| event.latest().1 != last) {
+    while events.last() != Some(&added("z/last", last + 1)) {
         events.push(slow.recv().await.unwrap());
     }
     // One event was in the handler's hands while the others waited.
-    while let Ok(event) = slow.try_recv() {
-        events.push(event);
-    }
-    assert!(events.len() <= BUFFER_BOUND + 1 + 2 * KEYS as usize, "{}", events.len());
-    let newest: Vec<_> =
-        (0..KEYS).map(|name| (last - KEYS + 1..=last).find(|version| version % KEYS == name)).collect();
-    for (name, version) in replay(events) {
-        assert!(newest.contains(&Some(version)), "{name} ends at {version}");
-    }
+    assert!(events.len() <= 1 + BUFFER_BOUND + 2 * KEYS as usize, "{}", events.len());
+    let newest = (last - KEYS + 1..=last + 1).map(|version| (name_at(version), version)).collect();
+    assert_eq!(replay(events), newest);
 }
 
 #[tokio::test]
@@ -465,13 +469,15 @@ async fn i12_stop_waits_for_the_running_call_and_drops_every_handler() {
     let mut script = Script::new();
     let (gate, closed) = std_mpsc::channel::<()>();
     let (recorder, mut slow) = Recorder::new();
-    let _slow = script.informer.add_event_handler(recorder.behind(closed));
+    let (recorder, mut began) = recorder.behind(closed);
+    let _slow = script.informer.add_event_handler(recorder);
     let (_inline, mut seen) = script.record();
     script.list(1, &[config_map("a/one"), config_map("a/two")]).await;
     assert_eq!(seen.recv().await, Some(initial("a/one", 1)));
     script.reaches(1).await;
     gate.send(()).unwrap();
-    assert!(slow.recv().await.is_some(), "one call has returned, the next waits at the gate");
+    assert!(slow.recv().await.is_some());
+    assert!(began.recv().await.and(began.recv().await).is_some(), "one call has returned, the next waits at the gate");
     script.stop.send_replace(true);
     tokio::task::yield_now().await;
     assert!(script.tasks.try_join_next().is_none(), "a handler is in a call");
@@ -484,15 +490,29 @@ async fn i12_stop_waits_for_the_running_call_and_drops_every_handler() {
 }
 
 #[tokio::test]
+async fn i9_a_handler_that_comes_after_the_stop_is_dropped_at_once() {
+    let mut script = Script::new();
+    let (_early, mut early) = script.record();
+    script.stop.send_replace(true);
+    script.tasks.join_next().await.unwrap().unwrap();
+    assert_eq!(early.recv().await, None, "one that was not taken in yet is dropped too");
+    let (late, mut seen) = script.record();
+    assert_eq!(seen.recv().await, None);
+    assert!(!late.has_synced());
+}
+
+#[tokio::test]
 async fn dropping_the_task_stops_handlers_at_their_next_event() {
     let script = Script::new();
     let (gate, closed) = std_mpsc::channel::<()>();
     let (recorder, mut slow) = Recorder::new();
-    let _slow = script.informer.add_event_handler(recorder.behind(closed));
+    let (recorder, mut began) = recorder.behind(closed);
+    let _slow = script.informer.add_event_handler(recorder);
     script.list(1, &[config_map("a/one"), config_map("a/two"), config_map("a/three")]).await;
     script.reaches(1).await;
     gate.send(()).unwrap();
     slow.recv().await.unwrap();
+    assert!(began.recv().await.and(began.recv().await).is_some(), "the second call waits at the gate");
     let Script { mut tasks, .. } = script;
     tasks.shutdown().await;
     drop(gate);

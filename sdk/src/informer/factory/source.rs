@@ -4,7 +4,7 @@ use tokio::sync::watch;
 
 use crate::client::Client;
 use crate::delta::DeltaSender;
-use crate::reflector::{ReflectorStatus, Target};
+use crate::reflector::{ApiListerWatcher, Reflector, ReflectorStatus, Target};
 
 /// Opens streams of deltas: the API server in earnest, a script in tests.
 pub(crate) trait Source: Send + Sync + 'static {
@@ -33,7 +33,8 @@ impl ApiSource {
 
 impl Source for ApiSource {
     fn open(&self, target: &Target, deltas: DeltaSender) -> Opened {
-        let _ = (target, deltas, &self.client);
-        panic!("skeleton")
+        let lister_watcher = ApiListerWatcher::new(self.client.clone(), target.clone());
+        let (reflector, status) = Reflector::new(target.clone(), lister_watcher, deltas);
+        Opened { run: Box::pin(reflector.run()), status }
     }
 }

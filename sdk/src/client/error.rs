@@ -1,0 +1,159 @@
+//! What can go wrong between us and the API server, and the questions that callers ask about it.
+use std::error::Error as StdError;
+use std::time::Duration;
+
+use super::{Status, config};
+
+/// What went wrong between us and the API server. Never holds a body.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// No cluster is configured, or not in a way that can be used.
+    #[error(transparent)]
+    Configuration(#[from] config::Error),
+    /// The API server answered with a failure.
+    #[error("{method} {path}: the API server answered {status}")]
+    Status {
+        /// HTTP method of the request.
+        method: http::Method,
+        /// Path of the request, without its query.
+        path: String,
+        /// What the server said.
+        status: Box<Status>,
+    },
+    /// A name that goes into the URL is not one: the request was never sent.
+    #[error("the request could not be built: a name in it is no part of a URL")]
+    Request(#[from] http::Error),
+    /// No connection could be made: the request was never sent.
+    #[error("cannot reach the API server at {url}: is the cluster running, is the kubeconfig right?")]
+    Connect {
+        /// URL of the API server.
+        url: String,
+        /// What the transport said.
+        #[source]
+        source: Box<kube::Error>,
+    },
+    /// The credentials could not be obtained: the request was never sent.
+    #[error("the credentials of the kubeconfig could not be obtained: log in again, or run its exec plugin by hand")]
+    Credentials {
+        /// What the plugin or the token file said.
+        #[source]
+        source: Box<kube::Error>,
+    },
+    /// The connection broke after the request was sent: whether it took effect is unknown.
+    #[error("{method} {path}: the connection broke")]
+    Broken {
+        /// HTTP method of the request.
+        method: http::Method,
+        /// Path of the request, without its query.
+        path: String,
+        /// What the transport said.
+        #[source]
+        source: Box<kube::Error>,
+    },
+    /// No answer came in time: whether the request took effect is unknown.
+    #[error("{method} {path}: the API server did not answer within {after:?}")]
+    Timeout {
+        /// HTTP method of the request.
+        method: http::Method,
+        /// Path of the request, without its query.
+        path: String,
+        /// How long we waited.
+        after: Duration,
+    },
+    /// The answer is larger than anything an API server should send.
+    #[error("{method} {path}: the answer is larger than {limit} bytes")]
+    TooLarge {
+        /// HTTP method of the request.
+        method: http::Method,
+        /// Path of the request, without its query.
+        path: String,
+        /// The bound.
+        limit: usize,
+    },
+}
+
+impl Error {
+    /// Says whether the object does not exist, or the kind is unknown (404).
+    pub fn is_not_found(&self) -> bool {
+        self.code() == Some(404)
+    }
+
+    /// Says whether the write lost a race (409, other than that the object already exists).
+    pub fn is_conflict(&self) -> bool {
+        self.code() == Some(409) && !self.is_already_exists()
+    }
+
+    /// Says whether a create met an object of the same name (409 AlreadyExists).
+    pub fn is_already_exists(&self) -> bool {
+        self.status().is_some_and(|status| status.code == 409 && status.reason == "AlreadyExists")
+    }
+
+    /// Says whether RBAC or admission refused it (403).
+    pub fn is_forbidden(&self) -> bool {
+        self.code() == Some(403)
+    }
+
+    /// Says whether the credentials were refused (401), or could not be obtained.
+    pub fn is_unauthorized(&self) -> bool {
+        self.code() == Some(401) || matches!(self, Self::Credentials { .. })
+    }
+
+    /// Says whether validation refused the object (422).
+    pub fn is_invalid(&self) -> bool {
+        self.code() == Some(422)
+    }
+
+    /// Says whether the version or continue token asked for is no longer kept (410, or reason Expired).
+    pub fn is_expired(&self) -> bool {
+        self.status().is_some_and(Status::is_expired)
+    }
+
+    /// Says whether the version asked for is newer than what the server has seen yet.
+    pub fn is_too_large_resource_version(&self) -> bool {
+        self.status().is_some_and(Status::is_too_large_resource_version)
+    }
+
+    /// Says whether the server asks to slow down (429).
+    pub fn is_too_many_requests(&self) -> bool {
+        self.code() == Some(429)
+    }
+
+    /// Says whether no connection could be made, so that the request certainly took no effect.
+    pub fn is_connect(&self) -> bool {
+        matches!(self, Self::Connect { .. })
+    }
+
+    /// Returns what the server said, where it answered.
+    pub fn status(&self) -> Option<&Status> {
+        match self {
+            Self::Status { status, .. } => Some(status),
+            _ => None,
+        }
+    }
+
+    /// Returns the HTTP status code, where the server answered.
+    pub fn code(&self) -> Option<u16> {
+        self.status().map(|status| status.code)
+    }
+
+    /// Returns how long the server asked to wait.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.status().and_then(|status| status.retry_after)
+    }
+}
+
+/// Says whether the transport failed before it had a connection: refused, no route, name unknown, TLS refused.
+pub(super) fn is_connect(error: &kube::Error) -> bool {
+    let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if let Some(transport) = error.downcast_ref::<hyper_util::client::legacy::Error>() {
+            return transport.is_connect();
+        }
+        if let Some(io) = error.downcast_ref::<std::io::Error>() {
+            return io.kind() == std::io::ErrorKind::ConnectionRefused;
+        }
+        cause = error.source();
+    }
+    false
+}

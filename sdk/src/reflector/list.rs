@@ -1,0 +1,70 @@
+//! One page of a list, item by item as it arrives.
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+
+use crate::clock;
+use crate::delta::Closed;
+use crate::wire::{ListSplitter, Scanned};
+
+use super::Reflector;
+use super::failure::{Cause, Verb};
+use super::state::{Input, ListOptions};
+
+/// Longest silence within the body of a list. The API server ends a list after 60 s, and never pauses for that long.
+pub(super) const LIST_SILENCE: Duration = Duration::from_secs(60);
+
+pub(super) async fn page(reflector: &mut Reflector, options: ListOptions) -> Result<(), Closed> {
+    match read(reflector, options).await? {
+        Ok(()) => Ok(()),
+        Err(cause) => reflector.fail(Verb::List, cause, Duration::ZERO).await,
+    }
+}
+
+async fn read(reflector: &mut Reflector, options: ListOptions) -> Result<Result<(), Cause>, Closed> {
+    let mut chunks = match reflector.source.list(options).await {
+        Ok(chunks) => chunks,
+        Err(error) => return Ok(Err(Cause::Client(error))),
+    };
+    reflector.step(Input::Opened).await?;
+    let mut splitter = ListSplitter::new();
+    loop {
+        match clock::timeout(LIST_SILENCE, chunks.next()).await {
+            Some(Some(Ok(chunk))) => splitter.push(chunk),
+            Some(Some(Err(error))) => return Ok(Err(Cause::Client(error))),
+            Some(None) => break,
+            None => return Ok(Err(Cause::Silent)),
+        }
+        loop {
+            match splitter.next_item() {
+                Ok(None) => break,
+                Err(error) => return Ok(Err(Cause::Wire(error))),
+                Ok(Some(bytes)) => {
+                    if let Err(cause) = item(reflector, &bytes).await? {
+                        return Ok(Err(cause));
+                    }
+                }
+            }
+        }
+    }
+    match splitter.finish() {
+        Ok(head) => {
+            let page = Input::Page { version: head.version, continue_token: head.continue_token };
+            reflector.step(page).await.map(|_| Ok(()))
+        }
+        Err(error) => Ok(Err(Cause::Wire(error))),
+    }
+}
+
+/// An item that is not JSON casts doubt on the whole body; one that is JSON and can not be used is only skipped.
+async fn item(reflector: &mut Reflector, bytes: &Bytes) -> Result<Result<(), Cause>, Closed> {
+    let scanned = match Scanned::parse(bytes) {
+        Ok(scanned) => scanned,
+        Err(error) => return Ok(Err(Cause::Wire(error))),
+    };
+    if let Some(object) = reflector.admit(scanned) {
+        reflector.step(Input::Item(object)).await?;
+    }
+    Ok(Ok(()))
+}

@@ -1,0 +1,169 @@
+//! One watch, from its opening to its end.
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use tokio::time::Instant;
+
+use crate::client::{Chunks, Status};
+use crate::clock;
+use crate::delta::Closed;
+use crate::resource::ResourceVersion;
+use crate::wire::{Event, EventType, LineSplitter};
+
+use super::Reflector;
+use super::failure::{Cause, Verb};
+use super::source::{InitialEvents, WatchOptions};
+use super::state::{Input, SHORT_LIVED, Then};
+
+/// How long a watch is asked to live is drawn from this to twice this, so that watches which began together do not end
+/// together (client-go's reflector).
+pub(super) const WATCH_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// Longest silence of a watch before it is given up: three bookmarks and a little. The API server sends one about every
+/// minute; a connection that a firewall forgot sends none, and no error either. A server without bookmarks costs one
+/// more request in this time, at the same version.
+pub(super) const WATCH_SILENCE: Duration = Duration::from_secs(195);
+
+/// Longest silence between two initial events, or the last and the bookmark after it. Servers that do not know
+/// `sendInitialEvents` send what exists and then no such bookmark, ever.
+pub(super) const INITIAL_EVENTS_SILENCE: Duration = Duration::from_secs(10);
+
+pub(super) async fn follow(
+    reflector: &mut Reflector,
+    resource_version: ResourceVersion,
+    initial_events: InitialEvents,
+) -> Result<(), Closed> {
+    let timeout = clock::between(WATCH_TIMEOUT, 2 * WATCH_TIMEOUT);
+    let options = WatchOptions { resource_version, initial_events, timeout };
+    let chunks = match reflector.source.watch(options).await {
+        Ok(chunks) => chunks,
+        Err(error) => return reflector.fail(Verb::Watch, Cause::Client(error), Duration::ZERO).await,
+    };
+    reflector.step(Input::Opened).await?;
+    let begun = clock::now();
+    Watch { reflector, begun, heard: begun, settled: false }.read(chunks).await
+}
+
+struct Watch<'a> {
+    reflector: &'a mut Reflector,
+    begun: Instant,
+    /// When the last bytes came.
+    heard: Instant,
+    settled: bool,
+}
+
+impl Watch<'_> {
+    async fn read(mut self, mut chunks: Chunks) -> Result<(), Closed> {
+        let mut lines = LineSplitter::default();
+        loop {
+            let arrived = clock::timeout(self.patience(), chunks.next()).await;
+            self.settle().await?;
+            match arrived {
+                Some(Some(Ok(chunk))) => {
+                    self.heard = clock::now();
+                    lines.push(chunk);
+                    if self.lines(&mut lines).await? == Then::Next {
+                        return Ok(());
+                    }
+                }
+                Some(Some(Err(error))) => {
+                    tracing::debug!(kind = %self.reflector.target.resource, %error, "the watch broke");
+                    return self.close().await;
+                }
+                Some(None) => {
+                    if let Some(line) = lines.finish()
+                        && self.last_line(&line).await? == Then::Next
+                    {
+                        return Ok(());
+                    }
+                    return self.close().await;
+                }
+                None if since(self.heard) < self.silence() => {}
+                None if self.reflector.machine.awaits_initial_events() => {
+                    tracing::debug!(kind = %self.reflector.target.resource, "the initial events do not end: listing instead");
+                    return self.reflector.step(Input::Overdue).await.map(drop);
+                }
+                None => {
+                    tracing::debug!(kind = %self.reflector.target.resource, "the watch fell silent");
+                    return self.close().await;
+                }
+            }
+        }
+    }
+
+    /// Takes every line that is whole.
+    async fn lines(&mut self, lines: &mut LineSplitter) -> Result<Then, Closed> {
+        loop {
+            match lines.next_line() {
+                Ok(Some(line)) => {
+                    if self.line(&line).await? == Then::Next {
+                        return Ok(Then::Next);
+                    }
+                }
+                Ok(None) => return Ok(Then::Stay),
+                Err(error) => return self.fail(Cause::Wire(error)).await,
+            }
+        }
+    }
+
+    async fn line(&mut self, line: &Bytes) -> Result<Then, Closed> {
+        let Event { r#type, object } = match Event::parse(line) {
+            Ok(event) => event,
+            Err(error) => return self.fail(Cause::Wire(error)).await,
+        };
+        let version = object.version();
+        let input = match r#type {
+            EventType::Error => {
+                let status = Status::from_json(object.raw.as_bytes()).unwrap_or_default();
+                return self.fail(Cause::Event(status)).await;
+            }
+            EventType::Bookmark => Input::Bookmark { version, ends_initial_events: object.ends_initial_events() },
+            EventType::Added | EventType::Modified | EventType::Deleted => match self.reflector.admit(object) {
+                Some(object) => Input::Event { r#type, object },
+                None => Input::Skipped(version),
+            },
+            EventType::Unknown => Input::Skipped(version),
+        };
+        self.reflector.step(input).await
+    }
+
+    /// Takes a line without an end: whole if the server ends lines only between events, cut off otherwise.
+    async fn last_line(&mut self, line: &Bytes) -> Result<Then, Closed> {
+        if Event::parse(line).is_ok() { self.line(line).await } else { Ok(Then::Stay) }
+    }
+
+    async fn settle(&mut self) -> Result<(), Closed> {
+        if !self.settled && since(self.begun) >= SHORT_LIVED {
+            self.settled = true;
+            self.reflector.step(Input::Settled).await?;
+        }
+        Ok(())
+    }
+
+    async fn fail(&mut self, cause: Cause) -> Result<Then, Closed> {
+        let lived = since(self.begun);
+        self.reflector.fail(Verb::Watch, cause, lived).await?;
+        Ok(Then::Next)
+    }
+
+    async fn close(&mut self) -> Result<(), Closed> {
+        self.reflector.failing = Some((Cause::Closed, Verb::Watch));
+        let lived = since(self.begun);
+        self.reflector.step(Input::Closed { lived }).await.map(drop)
+    }
+
+    /// How long to wait for the next bytes.
+    fn patience(&self) -> Duration {
+        let silence = self.silence().saturating_sub(since(self.heard));
+        if self.settled { silence } else { silence.min(SHORT_LIVED.saturating_sub(since(self.begun))) }
+    }
+
+    fn silence(&self) -> Duration {
+        if self.reflector.machine.awaits_initial_events() { INITIAL_EVENTS_SILENCE } else { WATCH_SILENCE }
+    }
+}
+
+fn since(instant: Instant) -> Duration {
+    clock::now().saturating_duration_since(instant)
+}

@@ -1,0 +1,285 @@
+//! Splits the body of a list into items as it arrives: the most that is in memory is one item and one chunk.
+use bytes::Bytes;
+use serde::Deserialize;
+
+use crate::resource::ResourceVersion;
+
+use super::{Error, MAX_OBJECT_BYTES};
+
+/// Largest part of a list outside its items that is kept: kind, and metadata with its continue token.
+const MAX_HEAD_BYTES: usize = 64 * 1024;
+
+/// What a list says about itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ListHead {
+    /// The version that the list is exact at.
+    pub(crate) version: ResourceVersion,
+    /// What the next page must be asked for with, unless this is the last.
+    pub(crate) continue_token: Option<String>,
+}
+
+/// Finds the items of a list across chunks, wherever its other members stand.
+///
+/// Only the framing is checked here, by brackets and quotes; each item is checked when it is parsed.
+#[derive(Debug)]
+pub(crate) struct ListSplitter {
+    chunk: Bytes,
+    at: usize,
+    place: Place,
+    /// What was kept of earlier chunks of the token that is being read.
+    carry: Vec<u8>,
+    head: ListHead,
+    seen: Seen,
+}
+
+/// Which members of the list have been read.
+#[derive(Debug, Default)]
+struct Seen {
+    items: bool,
+    metadata: bool,
+}
+
+/// What comes next.
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    Start,
+    KeyOrEnd,
+    Key,
+    InKey(Skim),
+    Colon(Member),
+    Value(Member),
+    InValue(Member, Skim),
+    CommaOrEnd,
+    ItemOrEnd,
+    Item,
+    InItem(Skim),
+    CommaOrEndOfItems,
+    End,
+}
+
+/// The members of a list that matter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Member {
+    Kind,
+    Metadata,
+    Items,
+    Other,
+}
+
+impl ListSplitter {
+    /// Waits for the first chunk.
+    pub(crate) fn new() -> Self {
+        let head = ListHead::default();
+        Self { chunk: Bytes::new(), at: 0, place: Place::Start, carry: Vec::new(), head, seen: Seen::default() }
+    }
+
+    /// Takes the next chunk. Every item of the one before must have been taken.
+    pub(crate) fn push(&mut self, chunk: Bytes) {
+        debug_assert_eq!(self.at, self.chunk.len(), "items of the last chunk were not taken");
+        self.chunk = chunk;
+        self.at = 0;
+    }
+
+    /// Returns the next item; `None` when more bytes are needed.
+    pub(crate) fn next_item(&mut self) -> Result<Option<Bytes>, Error> {
+        while self.at < self.chunk.len() {
+            if let Some(item) = self.advance()? {
+                return Ok(Some(item));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Ends the body.
+    pub(crate) fn finish(self) -> Result<ListHead, Error> {
+        match self.place {
+            Place::End if self.seen.items || self.seen.metadata => Ok(self.head),
+            Place::End => Err(Error::NotAList),
+            _ => Err(Error::Truncated),
+        }
+    }
+
+    fn advance(&mut self) -> Result<Option<Bytes>, Error> {
+        match self.place {
+            Place::InKey(skim) => self.key(skim)?,
+            Place::InValue(member, skim) => self.value(member, skim)?,
+            Place::InItem(skim) => return self.item(skim),
+            _ => self.structure()?,
+        }
+        Ok(None)
+    }
+
+    /// Takes one byte between tokens.
+    fn structure(&mut self) -> Result<(), Error> {
+        let byte = self.chunk[self.at];
+        if byte.is_ascii_whitespace() {
+            self.at += 1;
+            return Ok(());
+        }
+        let (next, taken) = match (self.place, byte) {
+            (Place::Start, b'{') => (Place::KeyOrEnd, 1),
+            (Place::KeyOrEnd | Place::Key, b'"') => (Place::InKey(Skim::default()), 0),
+            (Place::KeyOrEnd | Place::CommaOrEnd, b'}') => (Place::End, 1),
+            (Place::Colon(member), b':') => (Place::Value(member), 1),
+            (Place::Value(Member::Items), b'[') => (Place::ItemOrEnd, 1),
+            (Place::Value(member), _) => (Place::InValue(member, Skim::default()), 0),
+            (Place::CommaOrEnd, b',') => (Place::Key, 1),
+            (Place::ItemOrEnd | Place::CommaOrEndOfItems, b']') => (Place::CommaOrEnd, 1),
+            (Place::ItemOrEnd | Place::Item, _) => (Place::InItem(Skim::default()), 0),
+            (Place::CommaOrEndOfItems, b',') => (Place::Item, 1),
+            _ => return Err(Error::Malformed { problem: "a list is not framed as one", at: self.at }),
+        };
+        self.seen.items |= matches!(next, Place::ItemOrEnd);
+        self.place = next;
+        self.at += taken;
+        Ok(())
+    }
+
+    fn key(&mut self, skim: Skim) -> Result<(), Error> {
+        let (skim, token) = self.token(skim, Keep::UpTo(MAX_HEAD_BYTES))?;
+        let Some(token) = token else {
+            self.place = Place::InKey(skim);
+            return Ok(());
+        };
+        let name: String = from_json(&token)?;
+        self.place = Place::Colon(match name.as_str() {
+            "kind" => Member::Kind,
+            "metadata" => Member::Metadata,
+            "items" => Member::Items,
+            _ => Member::Other,
+        });
+        Ok(())
+    }
+
+    fn value(&mut self, member: Member, skim: Skim) -> Result<(), Error> {
+        let keep = if member == Member::Other { Keep::Nothing } else { Keep::UpTo(MAX_HEAD_BYTES) };
+        let (skim, token) = self.token(skim, keep)?;
+        let Some(token) = token else {
+            self.place = Place::InValue(member, skim);
+            return Ok(());
+        };
+        self.place = Place::CommaOrEnd;
+        match member {
+            Member::Kind => match from_json::<Option<String>>(&token)?.as_deref() {
+                Some("Table") => return Err(Error::Table),
+                Some(kind) if !kind.ends_with("List") => return Err(Error::NotAList),
+                _ => {}
+            },
+            Member::Metadata => {
+                let wire: WireHead = from_json::<Option<WireHead>>(&token)?.unwrap_or_default();
+                self.head.version = ResourceVersion::new(&wire.resource_version.unwrap_or_default());
+                self.head.continue_token = wire.continue_token.filter(|token| !token.is_empty());
+                self.seen.metadata = true;
+            }
+            // Go writes null for a list without items.
+            Member::Items => self.seen.items = from_json::<Option<()>>(&token)?.is_none(),
+            Member::Other => {}
+        }
+        Ok(())
+    }
+
+    fn item(&mut self, skim: Skim) -> Result<Option<Bytes>, Error> {
+        let (skim, token) = self.token(skim, Keep::UpTo(MAX_OBJECT_BYTES))?;
+        self.place = if token.is_some() { Place::CommaOrEndOfItems } else { Place::InItem(skim) };
+        Ok(token)
+    }
+
+    /// Reads on in a token; returns it when it is whole.
+    fn token(&mut self, mut skim: Skim, keep: Keep) -> Result<(Skim, Option<Bytes>), Error> {
+        let start = self.at;
+        let ended = skim.read(&self.chunk, &mut self.at);
+        let Keep::UpTo(limit) = keep else { return Ok((skim, ended.then(Bytes::new))) };
+        if self.carry.len() + (self.at - start) > limit {
+            return Err(Error::TooLarge { limit });
+        }
+        if ended && self.carry.is_empty() {
+            return Ok((skim, Some(self.chunk.slice(start..self.at))));
+        }
+        self.carry.extend_from_slice(&self.chunk[start..self.at]);
+        Ok((skim, ended.then(|| Bytes::from(std::mem::take(&mut self.carry)))))
+    }
+}
+
+/// How much of a token is kept.
+#[derive(Clone, Copy)]
+enum Keep {
+    Nothing,
+    UpTo(usize),
+}
+
+/// Where we are in a JSON value that may go on in the next chunk.
+#[derive(Clone, Copy, Debug, Default)]
+struct Skim {
+    depth: u32,
+    text: Text,
+    scalar: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Text {
+    #[default]
+    Outside,
+    Inside,
+    Escaped,
+}
+
+impl Skim {
+    /// Reads from `at` on, and says whether the value has ended there. A number or literal ends before what follows it.
+    fn read(&mut self, bytes: &[u8], at: &mut usize) -> bool {
+        while *at < bytes.len() {
+            if self.text != Text::Outside {
+                if self.read_text(bytes, at) && self.depth == 0 {
+                    return true;
+                }
+                continue;
+            }
+            match bytes[*at] {
+                b',' | b'}' | b']' | b' ' | b'\t' | b'\n' | b'\r' if self.scalar => return true,
+                b'"' => self.text = Text::Inside,
+                b'{' | b'[' => self.depth = self.depth.saturating_add(1),
+                b'}' | b']' => {
+                    self.depth = self.depth.saturating_sub(1);
+                    if self.depth == 0 {
+                        *at += 1;
+                        return true;
+                    }
+                }
+                _ => self.scalar |= self.depth == 0,
+            }
+            *at += 1;
+        }
+        false
+    }
+
+    /// Reads on in a string, and says whether it has ended.
+    fn read_text(&mut self, bytes: &[u8], at: &mut usize) -> bool {
+        if self.text == Text::Escaped {
+            self.text = Text::Inside;
+            *at += 1;
+            return false;
+        }
+        match memchr::memchr2(b'"', b'\\', &bytes[*at..]) {
+            None => *at = bytes.len(),
+            Some(found) => {
+                *at += found + 1;
+                self.text = if bytes[*at - 1] == b'"' { Text::Outside } else { Text::Escaped };
+            }
+        }
+        self.text == Text::Outside
+    }
+}
+
+#[derive(Default, Deserialize)]
+struct WireHead {
+    #[serde(rename = "resourceVersion")]
+    resource_version: Option<String>,
+    #[serde(rename = "continue")]
+    continue_token: Option<String>,
+}
+
+fn from_json<T: serde::de::DeserializeOwned>(json: &[u8]) -> Result<T, Error> {
+    serde_json::from_slice(json).map_err(|error| Error::Malformed {
+        problem: "the head of a list is not what the API says",
+        at: error.column(),
+    })
+}
