@@ -128,6 +128,9 @@ pub(crate) struct SharedInformer {
     declared: Mutex<HashMap<TypeId, Arc<[usize]>>>,
 }
 
+/// Calls its second argument once for each value of an object, without decoding it.
+pub(crate) type RawProjection = Box<dyn Fn(&RawObject, &mut dyn FnMut(&str)) + Send + Sync>;
+
 /// A handler on its way in.
 struct Arrival {
     start: Start,
@@ -173,7 +176,7 @@ impl SharedInformer {
     }
 
     /// Adds an index over raw objects; returns its slot.
-    pub(crate) fn add_raw_index(&self, project: Box<dyn Fn(&RawObject, &mut dyn FnMut(&str)) + Send + Sync>) -> usize {
+    pub(crate) fn add_raw_index(&self, project: RawProjection) -> usize {
         self.store.add_index(Arc::new(move |envelope: &Envelope, out: &mut dyn FnMut(&str)| {
             project(envelope.object(), out);
             Ok(())

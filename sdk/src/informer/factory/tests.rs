@@ -1,6 +1,9 @@
 //! Sharing, start, waiting and stop, against scripted sources; and once through the real reflector.
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use futures_util::stream::{self, StreamExt};
+use http_body::Frame;
+use http_body_util::StreamBody;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod};
 use kube::core::PartialObjectMeta;
 use kube::{CustomResource, CustomResourceExt};
@@ -272,4 +275,34 @@ async fn declared_indexes_are_added_once() {
         assert!(lister.by_slot(0, "example.com").unwrap().is_empty());
         assert_eq!(lister.len(), 1);
     }
+}
+
+/// A kube client that answers every request with a streamed list of `lines`, which stays open.
+fn server(lines: &'static [&'static str]) -> kube::Client {
+    let answer = move |_request: http::Request<kube::client::Body>| async move {
+        let lines = lines.iter().map(|line| format!("{line}\n"));
+        let frames = lines.map(|line| Ok::<_, std::convert::Infallible>(Frame::data(bytes::Bytes::from(line))));
+        let body = StreamBody::new(stream::iter(frames.collect::<Vec<_>>()).chain(stream::pending()));
+        Ok::<_, std::convert::Infallible>(http::Response::new(body))
+    };
+    kube::Client::new(tower::service_fn(answer), "default")
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_real_reflector_fills_an_informer() {
+    let client = server(&[
+        r#"{"type":"ADDED","object":{"apiVersion":"v1","kind":"ConfigMap","metadata":{"namespace":"a","name":"one","uid":"u","resourceVersion":"4","managedFields":[{}]},"data":{"k":"v"}}}"#,
+        r#"{"type":"BOOKMARK","object":{"apiVersion":"v1","kind":"ConfigMap","metadata":{"resourceVersion":"7","annotations":{"k8s.io/initial-events-end":"true"}}}}"#,
+        r#"{"type":"MODIFIED","object":{"apiVersion":"v1","kind":"ConfigMap","metadata":{"namespace":"a","name":"one","uid":"u","resourceVersion":"8"},"data":{"k":"w"}}}"#,
+    ]);
+    let factory = InformerFactory::new(Client::new(client));
+    let informer = factory.informer::<ConfigMap>();
+    let by_data = informer.add_index(|object| object.data.clone().unwrap_or_default().into_values());
+    factory.start();
+    factory.wait_for_cache_sync(LIMIT).await.unwrap();
+    informer.shared().status().wait_for(|status| status.version.as_str() == "8").await.unwrap();
+    let lister = informer.lister();
+    assert_eq!(lister.get(&key("a/one")).unwrap().unwrap().data.as_ref().unwrap()["k"], "w");
+    assert_eq!((lister.keys_by(&by_data, "v").len(), lister.keys_by(&by_data, "w").len()), (0, 1));
+    factory.shutdown().await;
 }
