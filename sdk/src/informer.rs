@@ -73,7 +73,7 @@ impl<K: Kind> Informer<K> {
 
     /// Adds a handler; it sees every stored object first, then every change. Dropping the registration removes it.
     ///
-    /// Nothing is called before the factory has started the informer.
+    /// Nothing is called before the factory has started the informer, nor after it has stopped.
     pub fn add_event_handler<H: ResourceEventHandler<K>>(&self, handler: H) -> Registration {
         self.shared.register(|progress| delivery::buffered(handler, progress))
     }
@@ -119,14 +119,17 @@ pub(crate) struct SharedInformer {
     store: Arc<Store>,
     /// Taken by the one run.
     writer: Mutex<Option<Writer>>,
-    /// Handlers that the run has not taken in yet; as many as were registered since it last looked.
-    arrivals: Mutex<Vec<Arrival>>,
+    /// Handlers that the run has not taken in yet, as many as were registered since it last looked; `None` once it ended.
+    arrivals: Mutex<Option<Vec<Arrival>>>,
     /// Says that a handler came or went.
     changed: Arc<Notify>,
     status: watch::Sender<InformerStatus>,
     /// Slots of declared indexes by primary kind.
     declared: Mutex<HashMap<TypeId, Arc<[usize]>>>,
 }
+
+/// Calls its second argument once for each value of an object, without decoding it.
+pub(crate) type RawProjection = Box<dyn Fn(&RawObject, &mut dyn FnMut(&str)) + Send + Sync>;
 
 /// A handler on its way in.
 struct Arrival {
@@ -142,7 +145,7 @@ impl SharedInformer {
             target,
             store,
             writer: Mutex::new(Some(writer)),
-            arrivals: Mutex::default(),
+            arrivals: Mutex::new(Some(Vec::new())),
             changed: Arc::default(),
             status: watch::Sender::default(),
             declared: Mutex::default(),
@@ -173,7 +176,7 @@ impl SharedInformer {
     }
 
     /// Adds an index over raw objects; returns its slot.
-    pub(crate) fn add_raw_index(&self, project: Box<dyn Fn(&RawObject, &mut dyn FnMut(&str)) + Send + Sync>) -> usize {
+    pub(crate) fn add_raw_index(&self, project: RawProjection) -> usize {
         self.store.add_index(Arc::new(move |envelope: &Envelope, out: &mut dyn FnMut(&str)| {
             project(envelope.object(), out);
             Ok(())
@@ -194,16 +197,29 @@ impl SharedInformer {
 
     fn register(&self, start: impl FnOnce(Arc<Progress>) -> Start) -> Registration {
         let progress = Arc::<Progress>::default();
-        self.arrivals().push(Arrival { start: start(Arc::clone(&progress)), progress: Arc::clone(&progress) });
+        let arrival = Arrival { start: start(Arc::clone(&progress)), progress: Arc::clone(&progress) };
+        match &mut *self.arrivals() {
+            Some(arrivals) => arrivals.push(arrival),
+            None => {
+                tracing::warn!(kind = %self.target.resource, "an event handler came after its informer had stopped");
+            }
+        }
         self.changed.notify_one();
         Registration::new(progress, Arc::clone(&self.changed))
     }
 
     fn take_arrivals(&self) -> Vec<Arrival> {
-        std::mem::take(&mut *self.arrivals())
+        self.arrivals().as_mut().map(std::mem::take).unwrap_or_default()
     }
 
-    fn arrivals(&self) -> MutexGuard<'_, Vec<Arrival>> {
+    /// Drops handlers that were not taken in, and those that come later.
+    fn close(&self) {
+        // Dropped outside the lock: a handler may hold what registers another.
+        let dropped = self.arrivals().take();
+        drop(dropped);
+    }
+
+    fn arrivals(&self) -> MutexGuard<'_, Option<Vec<Arrival>>> {
         self.arrivals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -74,6 +74,7 @@ impl Runner {
             self.publish();
         }
         self.handlers.clear();
+        self.informer.close();
         while self.tasks.join_next().await.is_some() {}
     }
 
@@ -177,6 +178,12 @@ impl Runner {
         let message = format!("the watch of {} has ended; restart the operator", self.informer.target.resource);
         tracing::error!("{message}");
         Failure { reason: FailureReason::Other, message, attempts: 1, retry_in: std::time::Duration::MAX }
+    }
+}
+
+impl Drop for Runner {
+    fn drop(&mut self) {
+        self.informer.close();
     }
 }
 

@@ -16,6 +16,8 @@ use super::event::Event;
 use super::handler::{BUFFER_BOUND, Deleted, Handle};
 use super::*;
 
+mod handlers;
+
 /// An informer that runs, and the ends of what feeds it. Dropping it stops everything.
 struct Script {
     informer: Informer<ConfigMap>,
@@ -124,7 +126,7 @@ fn replay(events: impl IntoIterator<Item = Seen>) -> BTreeMap<String, u64> {
 /// A user's handler that writes down what it sees, after waiting at `gate` if there is one.
 struct Recorder {
     seen: mpsc::UnboundedSender<Seen>,
-    gate: Option<std_mpsc::Receiver<()>>,
+    gate: Option<(mpsc::UnboundedSender<()>, std_mpsc::Receiver<()>)>,
     panic_on: Option<&'static str>,
 }
 
@@ -134,8 +136,10 @@ impl Recorder {
         (Self { seen: sender, gate: None, panic_on: None }, seen)
     }
 
-    fn behind(self, gate: std_mpsc::Receiver<()>) -> Self {
-        Self { gate: Some(gate), ..self }
+    /// Makes every call tell that it has begun, then wait at `gate`.
+    fn behind(self, gate: std_mpsc::Receiver<()>) -> (Self, mpsc::UnboundedReceiver<()>) {
+        let (sender, began) = mpsc::unbounded_channel();
+        (Self { gate: Some((sender, gate)), ..self }, began)
     }
 
     fn panicking_on(self, key: &'static str) -> Self {
@@ -144,7 +148,10 @@ impl Recorder {
 
     fn see(&self, event: Event<Handle<ConfigMap>>) {
         // Once the test has let go of its end, the gate is open.
-        self.gate.iter().for_each(|gate| _ = gate.recv());
+        if let Some((began, gate)) = &self.gate {
+            let _ = began.send(());
+            let _ = gate.recv();
+        }
         assert!(self.panic_on != Some(event.latest().key().as_str()), "as the test wants");
         let _ = self.seen.send(event.map(|object| (object.key().to_string(), version_of(object.metadata()))));
     }
@@ -188,7 +195,8 @@ async fn q2_i2_synced_means_that_this_handler_has_handled_the_whole_first_list()
     let (inline, mut seen) = script.record();
     let (gate, closed) = std_mpsc::channel::<()>();
     let (recorder, mut buffered) = Recorder::new();
-    let slow = script.informer.add_event_handler(recorder.behind(closed));
+    let (recorder, _began) = recorder.behind(closed);
+    let slow = script.informer.add_event_handler(recorder);
     script.push(Delta::ListStarted).await;
     script.push(Delta::Listed(config_map("a/one").raw())).await;
     assert_eq!(seen.recv().await.unwrap(), initial("a/one", 1));
@@ -350,154 +358,6 @@ async fn i3_a_disrupted_watch_shows_as_the_difference() {
         [updated("a/changed", 1, 15), added("a/new", 16), deleted("a/gone", 1, false), updated("a/new", 16, 21)],
         "what is the same is not told again, on the list or on the watch"
     );
-}
-
-#[tokio::test]
-async fn i6_a_removed_handler_gets_nothing_more_and_is_dropped() {
-    let script = Script::new();
-    let (removed, mut gone) = script.record();
-    let (kept, mut seen) = script.record();
-    let (recorder, mut buffered) = Recorder::new();
-    let registration = script.informer.add_event_handler(recorder);
-    script.list(1, &[config_map("a/one")]).await;
-    removed.synced().await;
-    registration.synced().await;
-    assert_eq!((gone.recv().await, buffered.recv().await), (Some(initial("a/one", 1)), Some(initial("a/one", 1))));
-    drop((removed, registration));
-    script.apply(&config_map("a/two").version(2)).await;
-    script.reaches(2).await;
-    assert_eq!((gone.recv().await, buffered.recv().await), (None, None), "the handlers themselves are dropped");
-    assert_eq!(take(&mut seen), [initial("a/one", 1), added("a/two", 2)]);
-    drop(kept);
-    let (never, mut nothing) = script.record();
-    drop(never);
-    assert_eq!(nothing.recv().await, None, "removed before the informer took it in");
-}
-
-#[tokio::test]
-async fn i8_two_registrations_are_independent() {
-    let script = Script::new();
-    let (first, mut first_seen) = script.record();
-    let (second, mut second_seen) = script.record();
-    script.list(1, &[config_map("a/one")]).await;
-    first.synced().await;
-    second.synced().await;
-    drop(first);
-    script.apply(&config_map("a/one").version(2)).await;
-    script.reaches(2).await;
-    assert_eq!(take(&mut first_seen), [initial("a/one", 1)]);
-    assert_eq!(take(&mut second_seen), [initial("a/one", 1), updated("a/one", 1, 2)]);
-}
-
-#[tokio::test]
-async fn i10_a_panicking_handler_stops_nobody_and_never_counts_as_synced() {
-    let script = Script::new();
-    let (recorder, mut buffered) = Recorder::new();
-    let panicking = script.informer.add_event_handler(recorder.panicking_on("a/one"));
-    let inline = script.informer.shared().add_inline_handler(Box::new(|event| {
-        assert!(event.latest().metadata().key != key("a/one"), "as the test wants");
-    }));
-    let (other, mut seen) = script.record();
-    script.list(1, &[config_map("a/one"), config_map("a/two")]).await;
-    script.apply(&config_map("a/three").version(2)).await;
-    other.synced().await;
-    assert!(script.reaches(2).await.synced, "a mapping that panics does not keep the operator from starting");
-    assert_eq!(take(&mut seen).len(), 3);
-    assert_eq!(buffered.recv().await, Some(initial("a/two", 1)));
-    assert_eq!(buffered.recv().await, Some(added("a/three", 2)), "it goes on with the next event");
-    assert!(!panicking.has_synced() && !inline.has_synced());
-}
-
-#[tokio::test]
-async fn a_panic_after_the_initial_list_leaves_a_handler_synced() {
-    let script = Script::new();
-    let (recorder, mut buffered) = Recorder::new();
-    let registration = script.informer.add_event_handler(recorder.panicking_on("a/two"));
-    script.list(1, &[config_map("a/one")]).await;
-    registration.synced().await;
-    script.apply(&config_map("a/two").version(2)).await;
-    script.apply(&config_map("a/one").version(3)).await;
-    assert_eq!(buffered.recv().await, Some(initial("a/one", 1)));
-    assert_eq!(buffered.recv().await, Some(updated("a/one", 1, 3)));
-    assert!(registration.has_synced());
-}
-
-#[tokio::test]
-async fn i11_a_stuck_handler_delays_only_itself_and_holds_bounded_memory() {
-    let script = Script::new();
-    let (gate, closed) = std_mpsc::channel::<()>();
-    let (recorder, mut slow) = Recorder::new();
-    let stuck = script.informer.add_event_handler(recorder.behind(closed));
-    let (recorder, mut quick) = Recorder::new();
-    let _quick = script.informer.add_event_handler(recorder);
-    const KEYS: u64 = 10;
-    let last = 3 * BUFFER_BOUND as u64;
-    script.list(1, &[config_map("a/1")]).await;
-    assert_eq!(quick.recv().await, Some(initial("a/1", 1)));
-    let mut received = 0;
-    for version in 2..=last {
-        script.apply(&config_map(&format!("a/{}", version % KEYS)).version(version)).await;
-        quick.recv().await.unwrap();
-        received += 1;
-    }
-    assert_eq!(received, last - 1, "who keeps up gets every event, while the other is stuck");
-    script.reaches(last).await;
-    assert!(!stuck.has_synced());
-    drop(gate);
-    let mut events: Vec<Seen> = Vec::new();
-    while events.last().is_none_or(|event| event.latest().1 != last) {
-        events.push(slow.recv().await.unwrap());
-    }
-    // One event was in the handler's hands while the others waited.
-    while let Ok(event) = slow.try_recv() {
-        events.push(event);
-    }
-    assert!(events.len() <= BUFFER_BOUND + 1 + 2 * KEYS as usize, "{}", events.len());
-    let newest: Vec<_> =
-        (0..KEYS).map(|name| (last - KEYS + 1..=last).find(|version| version % KEYS == name)).collect();
-    for (name, version) in replay(events) {
-        assert!(newest.contains(&Some(version)), "{name} ends at {version}");
-    }
-}
-
-#[tokio::test]
-async fn i12_stop_waits_for_the_running_call_and_drops_every_handler() {
-    let mut script = Script::new();
-    let (gate, closed) = std_mpsc::channel::<()>();
-    let (recorder, mut slow) = Recorder::new();
-    let _slow = script.informer.add_event_handler(recorder.behind(closed));
-    let (_inline, mut seen) = script.record();
-    script.list(1, &[config_map("a/one"), config_map("a/two")]).await;
-    assert_eq!(seen.recv().await, Some(initial("a/one", 1)));
-    script.reaches(1).await;
-    gate.send(()).unwrap();
-    assert!(slow.recv().await.is_some(), "one call has returned, the next waits at the gate");
-    script.stop.send_replace(true);
-    tokio::task::yield_now().await;
-    assert!(script.tasks.try_join_next().is_none(), "a handler is in a call");
-    drop(gate);
-    script.tasks.join_next().await.unwrap().unwrap();
-    assert!(slow.recv().await.is_some());
-    assert_eq!(slow.recv().await, None, "dropped");
-    assert_eq!(seen.recv().await, Some(initial("a/two", 1)));
-    assert_eq!(seen.recv().await, None, "dropped");
-}
-
-#[tokio::test]
-async fn dropping_the_task_stops_handlers_at_their_next_event() {
-    let script = Script::new();
-    let (gate, closed) = std_mpsc::channel::<()>();
-    let (recorder, mut slow) = Recorder::new();
-    let _slow = script.informer.add_event_handler(recorder.behind(closed));
-    script.list(1, &[config_map("a/one"), config_map("a/two"), config_map("a/three")]).await;
-    script.reaches(1).await;
-    gate.send(()).unwrap();
-    slow.recv().await.unwrap();
-    let Script { mut tasks, .. } = script;
-    tasks.shutdown().await;
-    drop(gate);
-    slow.recv().await.unwrap();
-    assert_eq!(slow.recv().await, None, "the call that ran has returned; no other began");
 }
 
 #[tokio::test]

@@ -259,7 +259,11 @@ fn readers_see_whole_objects_and_true_indexes_during_relists() {
     let slot = store.add_index(words());
     let round = |round: u64| {
         let objects = (0..OBJECTS).map(|number| {
-            with_words(&format!("a/{number}"), round, &format!("all {}", if round % 2 == 0 { "even" } else { "odd" }))
+            with_words(
+                &format!("a/{number}"),
+                round,
+                &format!("all {}", if round.is_multiple_of(2) { "even" } else { "odd" }),
+            )
         });
         objects.chain([with_words(&format!("a/only-{round}"), round, "all")]).collect::<Vec<_>>()
     };

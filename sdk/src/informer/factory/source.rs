@@ -1,5 +1,5 @@
 //! Where the objects of an informer come from.
-use futures_util::future::{BoxFuture, FutureExt};
+use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
 use crate::client::Client;
@@ -33,8 +33,8 @@ impl ApiSource {
 
 impl Source for ApiSource {
     fn open(&self, target: &Target, deltas: DeltaSender) -> Opened {
-        let source = ApiListerWatcher::new(self.client.clone(), target.clone());
-        let (reflector, status) = Reflector::new(target.clone(), source, deltas);
-        Opened { run: reflector.run().boxed(), status }
+        let lister_watcher = ApiListerWatcher::new(self.client.clone(), target.clone());
+        let (reflector, status) = Reflector::new(target.clone(), lister_watcher, deltas);
+        Opened { run: Box::pin(reflector.run()), status }
     }
 }
