@@ -46,7 +46,7 @@ impl ControlPlane {
     /// The first start on a machine builds the servers: see [`binary::binary`]. Later ones take a few seconds.
     ///
     /// # Errors
-    /// [`BuildError::Unavailable`] on a machine without Go; otherwise what failed, with the end of the failed server's
+    /// [`BuildError::Unavailable`](binary::BuildError::Unavailable) on a machine without Go; otherwise what failed, with the end of the failed server's
     /// log.
     pub fn start(options: Options) -> Result<Self, StartError> {
         let binary = binary::binary()?;
