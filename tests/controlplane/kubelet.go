@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -54,7 +53,6 @@ func runKubelet(arguments []string) int {
 	flags := flag.NewFlagSet("kubelet", flag.ContinueOnError)
 	kubeconfig := flags.String("kubeconfig", "", "credentials for the API server")
 	node := flags.String("node", "fake-node", "name of the node to register")
-	scratch := flags.String("remove-at-exit", "", "directory to remove when standard input closes")
 	if err := flags.Parse(arguments); err != nil {
 		return 2
 	}
@@ -77,9 +75,6 @@ func runKubelet(arguments []string) int {
 	go k.run(ctx)
 
 	k.obey(os.Stdin)
-	if *scratch != "" {
-		removeAll(*scratch)
-	}
 	return 0
 }
 
@@ -114,6 +109,11 @@ func (k *kubelet) run(ctx context.Context) {
 	}
 	factory.Start(ctx.Done())
 	factory.WaitForCacheSync(ctx.Done())
+	// The API server is ready before it has created the namespaces that every cluster has.
+	k.retry(ctx, "find the namespace default", func(ctx context.Context) error {
+		_, err := k.client.CoreV1().Namespaces().Get(ctx, metav1.NamespaceDefault, metav1.GetOptions{})
+		return err
+	})
 	fmt.Println("ready")
 
 	for range podWorkers {
@@ -294,22 +294,5 @@ func nodeStatus(name string, now metav1.Time) corev1.NodeStatus {
 			KernelVersion:           "none",
 			ContainerRuntimeVersion: "fake://1.0.0",
 		},
-	}
-}
-
-// removeAll removes a directory that other servers, ending at the same moment, may still write to.
-func removeAll(directory string) {
-	deadline := time.Now().Add(5 * time.Second)
-	for {
-		err := os.RemoveAll(directory)
-		if _, statErr := os.Stat(directory); errors.Is(statErr, os.ErrNotExist) {
-			// A server that ends later recreates nothing: it only writes to files that it holds open.
-			return
-		}
-		if time.Now().After(deadline) {
-			fmt.Fprintln(os.Stderr, "kubelet: remove", directory+":", err)
-			return
-		}
-		time.Sleep(50 * time.Millisecond)
 	}
 }

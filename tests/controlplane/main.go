@@ -5,9 +5,11 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 	"go.etcd.io/etcd/server/v3/etcdmain"
@@ -24,9 +26,12 @@ import (
 	_ "k8s.io/client-go/plugin/pkg/client/auth"
 )
 
+// removeVariable is set for one of the servers that are started together.
+const removeVariable = "CONTROLPLANE_REMOVE_AT_EXIT"
+
 func main() {
 	if len(os.Args) < 2 {
-		fmt.Fprintln(os.Stderr, "usage: controlplane etcd|kube-apiserver|kube-controller-manager|kube-scheduler|kubelet|wait-ready|kubectl [flags]")
+		fmt.Fprintln(os.Stderr, "usage: controlplane etcd|kube-apiserver|kube-controller-manager|kube-scheduler|garbage-collector|kubelet|wait-ready|kubectl [flags]")
 		os.Exit(2)
 	}
 	program := os.Args[1]
@@ -45,6 +50,9 @@ func main() {
 		serve(scheduler.NewSchedulerCommand())
 	case "kubelet":
 		os.Exit(runKubelet(os.Args[1:]))
+	case "garbage-collector":
+		exitWhenInputCloses(0)
+		os.Exit(runGarbageCollector(os.Args[1:]))
 	case "wait-ready":
 		exitWhenInputCloses(1)
 		os.Exit(runWaitReady(os.Args[1:]))
@@ -70,10 +78,30 @@ func runKubectl() {
 }
 
 // exitWhenInputCloses ends this process when its parent does: the parent holds the other end of standard input, and
-// the kernel closes it however the parent dies.
+// the kernel closes it however the parent dies. A directory named by removeVariable goes too: nobody else is left to
+// remove it.
 func exitWhenInputCloses(code int) {
 	go func() {
 		_, _ = io.Copy(io.Discard, os.Stdin)
+		if directory := os.Getenv(removeVariable); directory != "" {
+			removeAll(directory)
+		}
 		os.Exit(code)
 	}()
+}
+
+// removeAll removes a directory that other servers, ending at the same moment, may still write to.
+func removeAll(directory string) {
+	deadline := time.Now().Add(5 * time.Second)
+	for {
+		err := os.RemoveAll(directory)
+		if _, statErr := os.Stat(directory); errors.Is(statErr, os.ErrNotExist) {
+			return
+		}
+		if time.Now().After(deadline) {
+			fmt.Fprintln(os.Stderr, "controlplane: remove", directory+":", err)
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
 }

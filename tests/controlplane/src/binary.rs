@@ -22,7 +22,10 @@ const PROGRESS_PERIOD: Duration = Duration::from_secs(30);
 #[non_exhaustive]
 pub enum BuildError {
     /// This machine cannot build it: Go is missing or too old. Tests skip on this error and on no other.
-    #[error("no real control plane here: {reason}; install Go {} or later (https://go.dev/dl)", go_version())]
+    #[error(
+        "the real control plane cannot be built here: {reason}; install Go {} or later (https://go.dev/dl)",
+        go_version()
+    )]
     Unavailable {
         /// What is missing.
         reason: String,

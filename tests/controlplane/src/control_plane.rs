@@ -1,5 +1,6 @@
 //! A running control plane.
 
+mod error;
 mod options;
 mod servers;
 
@@ -9,11 +10,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+pub use self::error::StartError;
+use self::error::port_taken;
 pub use self::options::Options;
 use self::servers::{Layout, Servers};
 use crate::audit::{AuditEntry, AuditError, AuditLog, AuditMark};
-use crate::binary::{self, BuildError};
-use crate::certificates::CertificatesError;
+use crate::binary;
 use crate::kubeconfig;
 use crate::kubectl::{self, KubectlError, Output};
 use crate::process::ProcessError;
@@ -38,42 +40,13 @@ pub struct ControlPlane {
     layout: Layout,
 }
 
-/// The control plane could not be started or controlled.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum StartError {
-    /// The servers could not be built.
-    #[error(transparent)]
-    Build(#[from] BuildError),
-    /// Keys and certificates could not be made.
-    #[error(transparent)]
-    Certificates(#[from] CertificatesError),
-    /// A server failed.
-    #[error(transparent)]
-    Process(#[from] ProcessError),
-    /// The API server did not become ready.
-    #[error("kube-apiserver did not become ready within {within:?}; its log ends with:\n{log}")]
-    NotReady {
-        /// How long was waited.
-        within: Duration,
-        /// The last lines of its log.
-        log: String,
-    },
-    /// Its files could not be written.
-    #[error("write the control plane's files")]
-    Files(#[from] io::Error),
-    /// The audit log could not be read.
-    #[error(transparent)]
-    Audit(#[from] AuditError),
-}
-
 impl ControlPlane {
     /// Starts a control plane and returns when the API server is ready and the node is Ready.
     ///
     /// The first start on a machine builds the servers: see [`binary::binary`]. Later ones take a few seconds.
     ///
     /// # Errors
-    /// [`BuildError::Unavailable`] on a machine without Go; otherwise what failed, with the end of the failed server's
+    /// [`BuildError::Unavailable`](binary::BuildError::Unavailable) on a machine without Go; otherwise what failed, with the end of the failed server's
     /// log.
     pub fn start(options: Options) -> Result<Self, StartError> {
         let binary = binary::binary()?;
@@ -237,10 +210,6 @@ impl ControlPlane {
 }
 
 const MARKER: &str = "/version?audit-mark=";
-
-fn port_taken(log: &str) -> bool {
-    log.contains("address already in use")
-}
 
 /// A panicked trial leaves the servers as they were: its lock is taken over.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -16,7 +16,7 @@ use crate::binary::BuildError;
 use crate::control_plane::{ControlPlane, Options, StartError};
 use crate::scope::{self, ScopeError, SharedError, TestScope};
 
-/// What the body of a trial returns.
+/// What the body of a trial returns. Any error will do; it fails the trial with its causes.
 pub type Outcome = Result<(), Box<dyn Error>>;
 
 /// One test.
@@ -73,22 +73,35 @@ fn finish(outcome: Outcome) -> Result<Completion, Failed> {
     }
 }
 
-/// Tells a machine that cannot have a control plane from one that should have it.
 fn not_started(error: &StartError) -> Result<Completion, Failed> {
-    let StartError::Build(BuildError::Unavailable { .. }) = error else {
-        return Err(failed(error));
-    };
-    static SAID: Once = Once::new();
-    SAID.call_once(|| eprintln!("skipping the tests on a real control plane: {error}"));
-    if required() {
-        return Err(format!("{error}; CI or KUBEWRIGHT_REQUIRE_CONTROLPLANE is set, so this is a failure").into());
-    }
-    Ok(Completion::ignored())
+    judge(error, demanded())
 }
 
-fn required() -> bool {
+/// Tells a machine that cannot have a control plane from one that should have it.
+fn judge(error: &StartError, demand: Demand) -> Result<Completion, Failed> {
+    match (error, demand) {
+        (StartError::Build(BuildError::Unavailable { .. }), Demand::WhereAvailable) => {
+            static SAID: Once = Once::new();
+            SAID.call_once(|| eprintln!("skipping tests: {error}"));
+            Ok(Completion::ignored())
+        }
+        (StartError::Build(BuildError::Unavailable { .. }), Demand::Everywhere) => {
+            Err(format!("{error}; CI or KUBEWRIGHT_REQUIRE_CONTROLPLANE is set, so this is a failure").into())
+        }
+        _ => Err(failed(error)),
+    }
+}
+
+/// Where the trials must run.
+#[derive(Debug, Clone, Copy)]
+enum Demand {
+    WhereAvailable,
+    Everywhere,
+}
+
+fn demanded() -> Demand {
     let set = |variable: &str| env::var(variable).is_ok_and(|value| !matches!(value.as_str(), "" | "0" | "false"));
-    set("CI") || set("KUBEWRIGHT_REQUIRE_CONTROLPLANE")
+    if set("CI") || set("KUBEWRIGHT_REQUIRE_CONTROLPLANE") { Demand::Everywhere } else { Demand::WhereAvailable }
 }
 
 fn failed(error: &dyn Error) -> Failed {
@@ -107,5 +120,28 @@ impl fmt::Display for Chain<'_> {
             source = cause.source();
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(error: BuildError, demand: Demand, expected: &str) {
+        let judged = match judge(&StartError::Build(error), demand) {
+            Ok(Completion::Ignored { .. }) => String::from("ignored"),
+            Ok(Completion::Completed) => String::from("completed"),
+            Err(failure) => failure.message().unwrap_or_default().to_owned(),
+        };
+        assert!(judged.contains(expected), "{judged}");
+    }
+
+    #[test]
+    fn only_a_missing_go_is_skipped_and_only_where_nobody_demands_it() {
+        let unavailable = || BuildError::Unavailable { reason: String::from("no go") };
+        check(unavailable(), Demand::WhereAvailable, "ignored");
+        check(unavailable(), Demand::Everywhere, "no go; install Go");
+        let broken = BuildError::Failed { status: String::from("exit 1"), output: String::from("undefined: x") };
+        check(broken, Demand::WhereAvailable, "undefined: x");
     }
 }

@@ -20,6 +20,8 @@ mod scope;
 mod wait;
 
 pub use audit::AuditEntry;
+pub use certificates::CertificatesError;
 pub use control_plane::{ControlPlane, Options, StartError};
-pub use scope::{SharedError, TestScope, shared};
+pub use process::ProcessError;
+pub use scope::{ScopeError, SharedError, TestScope, shared};
 pub use wait::{NotInTime, eventually};

@@ -73,17 +73,18 @@ pub enum ProcessError {
 
 impl Process {
     /// Starts program `name` of `binary`; standard error is appended to `<directory>/<name>.log`.
-    pub(crate) fn spawn<S: AsRef<OsStr>>(
+    pub(crate) fn spawn<S: AsRef<OsStr>, V: AsRef<OsStr>>(
         binary: &Path,
         name: &'static str,
         arguments: impl IntoIterator<Item = S>,
+        variables: impl IntoIterator<Item = (&'static str, V)>,
         directory: &Path,
     ) -> Result<Self, ProcessError> {
         let log = directory.join(format!("{name}.log"));
         let spawn = || -> io::Result<(Child, ChildStdin, Receiver<String>)> {
             let output = File::options().create(true).append(true).open(&log)?;
             let mut command = Command::new(binary);
-            command.arg(name).args(arguments).current_dir(directory);
+            command.arg(name).args(arguments).envs(variables).current_dir(directory);
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(output);
             // Servers of a terminal's foreground group would end at Ctrl-C before their owner could say in which order.
             #[cfg(unix)]

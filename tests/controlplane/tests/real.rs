@@ -14,6 +14,10 @@ fn main() -> ExitCode {
         Trial::shared("a_deployment_becomes_available", a_deployment_becomes_available),
         Trial::shared("deleting_a_namespace_finishes", deleting_a_namespace_finishes),
         Trial::shared("what_an_owner_owns_goes_with_it", what_an_owner_owns_goes_with_it),
+        Trial::shared(
+            "a_custom_resource_created_after_its_crd_owns_at_once",
+            a_custom_resource_created_after_its_crd_owns_at_once,
+        ),
         Trial::shared("an_account_without_a_role_may_nothing", an_account_without_a_role_may_nothing),
         Trial::shared(
             "the_audit_log_has_exactly_the_requests_of_a_user",
@@ -83,6 +87,40 @@ fn what_an_owner_owns_goes_with_it(scope: &TestScope) -> Outcome {
     scope.kubectl(&["create", "-f", "-"], &owned.to_string())?.success()?;
     scope.kubectl(&["delete", "configmap", "owner"], "")?.success()?;
     scope.kubectl(&["wait", "--for=delete", "secret/owned", "--timeout", "60s"], "")?.success()?;
+    Ok(())
+}
+
+fn a_custom_resource_created_after_its_crd_owns_at_once(scope: &TestScope) -> Outcome {
+    let (group, plural) = (scope.group(), "owners");
+    let crd = serde_json::json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": { "name": format!("{plural}.{group}") },
+        "spec": {
+            "group": group, "scope": "Namespaced", "names": { "plural": plural, "kind": "Owner" },
+            "versions": [{
+                "name": "v1", "served": true, "storage": true,
+                "schema": { "openAPIV3Schema": { "type": "object" } },
+            }],
+        },
+    });
+    scope.kubectl(&["create", "-f", "-"], &crd.to_string())?.success()?;
+    scope.kubectl(&["wait", "--for=condition=Established", "crd", &format!("{plural}.{group}")], "")?.success()?;
+    let version = format!("{group}/v1");
+    let owner = serde_json::json!({ "apiVersion": version, "kind": "Owner", "metadata": { "name": "owner" } });
+    scope.kubectl(&["create", "-f", "-"], &owner.to_string())?.success()?;
+    let resource = format!("{plural}.{group}/owner");
+    let uid = scope.kubectl(&["get", &resource, "-o", "jsonpath={.metadata.uid}"], "")?.success()?;
+    let owned = serde_json::json!({
+        "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {
+            "name": "owned",
+            "ownerReferences": [{ "apiVersion": version, "kind": "Owner", "name": "owner", "uid": uid }],
+        },
+    });
+    scope.kubectl(&["create", "-f", "-"], &owned.to_string())?.success()?;
+    scope.kubectl(&["delete", &resource], "")?.success()?;
+    // kube-controller-manager alone would take up to 30 s to learn of the new kind.
+    scope.kubectl(&["wait", "--for=delete", "configmap/owned", "--timeout", "20s"], "")?.success()?;
     Ok(())
 }
 

@@ -28,6 +28,9 @@ pub(super) enum RunningError {
         /// The way to it.
         kubeconfig: PathBuf,
     },
+    /// There is one that has not noted where it is.
+    #[error("another control plane is starting")]
+    Starting,
     /// There is no place to note it.
     #[error(transparent)]
     Directory(#[from] BuildError),
@@ -51,8 +54,15 @@ impl Claim {
         }
         let file = File::options().create(true).truncate(false).write(true).open(&lock).map_err(at)?;
         match file.try_lock() {
-            Ok(()) => Ok(Self { file, note }),
-            Err(TryLockError::WouldBlock) => Err(RunningError::AlreadyUp { kubeconfig: noted(&note)? }),
+            Ok(()) => {
+                // One that was killed has left its note behind.
+                let _ = fs::remove_file(&note);
+                Ok(Self { file, note })
+            }
+            Err(TryLockError::WouldBlock) => Err(match noted(&note) {
+                Ok(kubeconfig) => RunningError::AlreadyUp { kubeconfig },
+                Err(_) => RunningError::Starting,
+            }),
             Err(TryLockError::Error(source)) => Err(at(source)),
         }
     }

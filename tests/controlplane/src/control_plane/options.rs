@@ -48,12 +48,18 @@ impl Options {
 
     /// The value of kube-controller-manager's `--controllers`.
     pub(super) fn controllers(&self) -> String {
-        // There is no network to give addresses of nodes out for.
-        let always_off = ["node-ipam-controller"];
+        // There is no network to give addresses of nodes out for; the garbage collector runs in its own process.
+        let always_off = ["node-ipam-controller", GARBAGE_COLLECTOR];
         let off = always_off.into_iter().chain(self.disabled_controllers.iter().map(String::as_str));
         off.fold(String::from("*"), |flag, name| format!("{flag},-{name}"))
     }
+
+    pub(super) fn collects_garbage(&self) -> bool {
+        !self.disabled_controllers.iter().any(|name| name == GARBAGE_COLLECTOR)
+    }
 }
+
+const GARBAGE_COLLECTOR: &str = "garbage-collector-controller";
 
 impl Default for Options {
     fn default() -> Self {

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
+use super::error::{StartError, port_taken};
 use super::options::{Audit, Options};
-use super::{StartError, port_taken};
 use crate::certificates::Certificates;
 use crate::kubeconfig;
 use crate::process::{self, Process, ProcessError};
@@ -19,6 +19,7 @@ use crate::wait::{self, Deadline};
 const ETCD: &str = "etcd";
 const APISERVER: &str = "kube-apiserver";
 const CONTROLLER_MANAGER: &str = "kube-controller-manager";
+const GARBAGE_COLLECTOR: &str = "garbage-collector";
 const SCHEDULER: &str = "kube-scheduler";
 const KUBELET: &str = "kubelet";
 const WAIT_READY: &str = "wait-ready";
@@ -46,6 +47,7 @@ pub(super) struct Servers {
     kubelet: Process,
     scheduler: Process,
     controller_manager: Process,
+    garbage_collector: Option<Process>,
     apiserver: Option<Process>,
     etcd: Process,
 }
@@ -117,7 +119,9 @@ impl Layout {
 
     fn spawn(&self, program: &'static str, flags: &[(&str, &str)]) -> Result<Process, ProcessError> {
         let arguments = flags.iter().map(|(name, value)| format!("--{name}={value}"));
-        Process::spawn(&self.binary, program, arguments, self.directory())
+        // etcd is the first to start: if this process dies, etcd removes the files.
+        let variables = (program == ETCD).then(|| ("CONTROLPLANE_REMOVE_AT_EXIT", self.directory()));
+        Process::spawn(&self.binary, program, arguments, variables, self.directory())
     }
 }
 
@@ -130,17 +134,19 @@ impl Servers {
         wait_ready(layout, [&mut etcd, &mut apiserver])?;
 
         let controller_manager = start_controller_manager(layout)?;
+        let garbage_collector = start_garbage_collector(layout)?;
         let scheduler = start_scheduler(layout)?;
         let mut kubelet = start_kubelet(layout)?;
         kubelet.hear("ready", layout.options.time_to_ready())?;
-        let mut servers = Self { kubelet, scheduler, controller_manager, apiserver: Some(apiserver), etcd };
+        let mut servers =
+            Self { kubelet, scheduler, controller_manager, garbage_collector, apiserver: Some(apiserver), etcd };
         servers.check()?;
         Ok(servers)
     }
 
     pub(super) fn check(&mut self) -> Result<(), ProcessError> {
         let always = [&mut self.etcd, &mut self.controller_manager, &mut self.scheduler, &mut self.kubelet];
-        always.into_iter().chain(&mut self.apiserver).try_for_each(Process::check)
+        always.into_iter().chain(&mut self.apiserver).chain(&mut self.garbage_collector).try_for_each(Process::check)
     }
 
     pub(super) fn kill_apiserver(&mut self) {
@@ -258,6 +264,12 @@ fn start_controller_manager(layout: &Layout) -> Result<Process, ProcessError> {
     )
 }
 
+fn start_garbage_collector(layout: &Layout) -> Result<Option<Process>, ProcessError> {
+    let kubeconfig = text(&layout.kubeconfig_of(CONTROLLER_MANAGER));
+    let start = || layout.spawn(GARBAGE_COLLECTOR, &[("kubeconfig", &kubeconfig)]);
+    layout.options.collects_garbage().then(start).transpose()
+}
+
 fn start_scheduler(layout: &Layout) -> Result<Process, ProcessError> {
     let kubeconfig = text(&layout.kubeconfig_of(SCHEDULER));
     let flags = [
@@ -271,9 +283,7 @@ fn start_scheduler(layout: &Layout) -> Result<Process, ProcessError> {
 }
 
 fn start_kubelet(layout: &Layout) -> Result<Process, ProcessError> {
-    let (kubeconfig, directory) = (layout.kubeconfig_of(KUBELET), layout.directory());
-    let flags = [("kubeconfig", &*text(&kubeconfig)), ("node", NODE), ("remove-at-exit", &*text(directory))];
-    layout.spawn(KUBELET, &flags)
+    layout.spawn(KUBELET, &[("kubeconfig", &text(&layout.kubeconfig_of(KUBELET))), ("node", NODE)])
 }
 
 /// Returns when the API server is ready, or when it or etcd has ended.
