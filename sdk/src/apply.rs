@@ -29,8 +29,8 @@ pub(crate) use finalizer::{Held, Holder};
 pub(crate) use status::Statement;
 
 use contain::contains;
-use digest::Digest;
 use desired::{DESIRED_HASH, Desired};
+use digest::Digest;
 use fields::{FieldSet, Interner};
 use fingerprint::{Decision, Fingerprint, Live, decide};
 use memory::{Child, FinalizerMemory, FinalizerWrite, Memory};

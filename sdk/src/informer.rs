@@ -13,7 +13,6 @@ use crate::store::decode::Envelope;
 use crate::store::index::Index;
 use crate::store::lister::Lister;
 use crate::store::{Store, Writer};
-use crate::wire::RawObject;
 
 pub mod declared;
 
@@ -128,9 +127,6 @@ pub(crate) struct SharedInformer {
     declared: Mutex<HashMap<TypeId, Arc<[usize]>>>,
 }
 
-/// Calls its second argument once for each value of an object, without decoding it.
-pub(crate) type RawProjection = Box<dyn Fn(&RawObject, &mut dyn FnMut(&str)) + Send + Sync>;
-
 /// A handler on its way in.
 struct Arrival {
     start: Start,
@@ -168,19 +164,6 @@ impl SharedInformer {
     /// The status as it changes.
     pub(crate) fn status(&self) -> watch::Receiver<InformerStatus> {
         self.status.subscribe()
-    }
-
-    /// The cached object, undecoded.
-    pub(crate) fn get(&self, key: &ObjectKey) -> Option<Arc<RawObject>> {
-        self.store.get(key)
-    }
-
-    /// Adds an index over raw objects; returns its slot.
-    pub(crate) fn add_raw_index(&self, project: RawProjection) -> usize {
-        self.store.add_index(Arc::new(move |envelope: &Envelope, out: &mut dyn FnMut(&str)| {
-            project(envelope.object(), out);
-            Ok(())
-        }))
     }
 
     /// The keys that have `value` in the index at `slot`, in no order.

@@ -13,9 +13,7 @@ use tokio::task::{JoinError, JoinSet};
 
 use crate::admin::{self, Admin, Check, Probe, Probes};
 use crate::clock;
-use crate::controller::{
-    self, Attached, Controller, ControllerStatus, SourceStatus, StatusFn, describe, within,
-};
+use crate::controller::{self, Attached, Controller, ControllerStatus, SourceStatus, StatusFn, describe, within};
 use crate::informer::factory::InformerFactory;
 use crate::reconcile::ReconcileFn;
 

@@ -121,11 +121,7 @@ fn source<P: Primary>(
 }
 
 /// Returns the keys of the objects that `object` names, in the namespace of `object` where it does not say.
-fn references<P: Primary>(
-    object: &P,
-    scope: Scope,
-    project: fn(&P, &mut dyn FnMut(Reference)),
-) -> Vec<String> {
+fn references<P: Primary>(object: &P, scope: Scope, project: fn(&P, &mut dyn FnMut(Reference))) -> Vec<String> {
     let own = object.meta().namespace.as_deref().unwrap_or_default();
     let mut keys = Vec::new();
     project(object, &mut |reference| {

@@ -8,7 +8,7 @@ use futures_util::FutureExt;
 use tokio::sync::Notify;
 
 use super::*;
-use crate::reconcile::Error as Failed;
+use crate::reconcile::{Action, Error as Failed, Result};
 use crate::reflector::{Failure, FailureReason};
 
 mod stop;

@@ -1,6 +1,5 @@
 //! The Q and I invariants, against a scripted source of deltas.
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc as std_mpsc;
 
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -8,7 +7,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::delta::{self, DeltaSender};
-use crate::reflector::{Delta, FailureReason};
+use crate::reflector::{Delta, DeltaSink as _, FailureReason};
 use crate::resource::ResourceType;
 use crate::store::fixture::{ConfigMapFixture, config_map, key};
 
@@ -430,22 +429,4 @@ async fn an_object_that_does_not_decode_is_an_event_and_an_error_and_the_watch_g
     assert_eq!(seen.recv().await.unwrap(), Ok("good".to_owned()));
     assert_eq!(script.informer.lister().keys_by(&by_data, "v"), [key("a/good")]);
     assert_eq!(script.informer.lister().get(&key("a/bad")).unwrap_err().path, "data.broken");
-}
-
-#[tokio::test]
-async fn raw_indexes_need_no_decode() {
-    let script = Script::new();
-    let calls = Arc::new(AtomicUsize::new(0));
-    let slot = script.informer.shared().add_raw_index(Box::new({
-        let calls = Arc::clone(&calls);
-        move |object, out| {
-            calls.fetch_add(1, Ordering::Relaxed);
-            object.metadata().labels.iter().for_each(|(_, value)| out(value));
-        }
-    }));
-    script.list(1, &[config_map("a/bad").undecodable().label("app", "web")]).await;
-    script.reaches(1).await;
-    assert_eq!(script.informer.shared().keys_by(slot, "web"), [key("a/bad")]);
-    assert!(script.informer.shared().get(&key("a/bad")).is_some());
-    assert_eq!(calls.load(Ordering::Relaxed), 1);
 }

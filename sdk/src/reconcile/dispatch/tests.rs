@@ -18,7 +18,7 @@ use crate::informer::factory::InformerFactory;
 use crate::informer::factory::source::{Opened, Source};
 use crate::reconcile::Cleanup;
 use crate::reconcile::error::Class;
-use crate::reflector::{Delta, ReflectorStatus, Target};
+use crate::reflector::{Delta, DeltaSink as _, ReflectorStatus, Target};
 use crate::resource::ResourceVersion;
 use crate::wire::RawObject;
 
