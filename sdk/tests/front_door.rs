@@ -71,23 +71,11 @@ impl ::core::ops::Deref for WebsiteLister {
 }
 
 /// Watches websites; shared through the factory.
-#[derive(Clone, Debug)]
-pub struct WebsiteInformer(::kubewright::informer::declared::DeclaredInformer<Website>);
+pub type WebsiteInformer = ::kubewright::informer::declared::DeclaredInformer<Website>;
 
-impl WebsiteInformer {
-    pub fn new(factory: &::kubewright::InformerFactory) -> Self {
-        Self(::kubewright::informer::declared::DeclaredInformer::new(factory))
-    }
-    pub fn lister(&self) -> WebsiteLister {
-        WebsiteLister(self.0.declared_lister())
-    }
-}
-
-impl ::core::ops::Deref for WebsiteInformer {
-    type Target = ::kubewright::Informer<Website>;
-    fn deref(&self) -> &Self::Target {
-        &self.0
-    }
+impl ::kubewright::informer::declared::DeclaredKind for Website {
+    type Lister = WebsiteLister;
+    const LISTER: fn(::kubewright::informer::declared::DeclaredLister<Self>) -> WebsiteLister = WebsiteLister;
 }
 
 impl WebsiteContext {
@@ -116,9 +104,7 @@ pub trait WebsiteReconciler: Send + Sync + 'static {
         website: Arc<Website>,
         ctx: WebsiteContext,
     ) -> impl ::core::future::Future<Output = ::kubewright::Result<::kubewright::Cleanup>> + Send;
-    fn forget(&self, key: &::kubewright::ObjectKey) {
-        let _ = key;
-    }
+    fn forget(&self, _key: &::kubewright::ObjectKey) {}
 }
 
 impl Website {
@@ -130,19 +116,19 @@ impl Website {
     {
         struct Adapter<R>(R);
         impl<R: WebsiteReconciler> ::kubewright::Reconciler<Website> for Adapter<R> {
-            fn reconcile(
+            async fn reconcile(
                 &self,
                 object: Arc<Website>,
                 ctx: ::kubewright::Context<Website>,
-            ) -> impl Future<Output = ::kubewright::Result<::kubewright::Action>> + Send {
-                self.0.reconcile(object, WebsiteContext(ctx))
+            ) -> ::kubewright::Result<::kubewright::Action> {
+                self.0.reconcile(object, WebsiteContext(ctx)).await
             }
-            fn cleanup(
+            async fn cleanup(
                 &self,
                 object: Arc<Website>,
                 ctx: ::kubewright::Context<Website>,
-            ) -> impl Future<Output = ::kubewright::Result<::kubewright::Cleanup>> + Send {
-                self.0.cleanup(object, WebsiteContext(ctx))
+            ) -> ::kubewright::Result<::kubewright::Cleanup> {
+                self.0.cleanup(object, WebsiteContext(ctx)).await
             }
             fn forget(&self, key: &::kubewright::ObjectKey) {
                 self.0.forget(key);

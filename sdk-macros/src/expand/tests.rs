@@ -1,10 +1,16 @@
-//! Every file in `tests/macros/pass` compiles there; its expansion is a snapshot here.
+//! Every file in `tests/macros/pass` compiles there, and its expansion is a snapshot here; every rule has its case in
+//! `tests/macros/fail`.
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use expect_test::expect_file;
+use proc_macro2::TokenStream;
 use quote::ToTokens;
-use syn::{Attribute, Item};
+use syn::{Attribute, DeriveInput, Item};
+
+use crate::attr::{KubeAttr, OperatorAttr};
+use crate::check::{RULES, Subject};
+use crate::ctxt::Ctxt;
 
 use super::derive;
 
@@ -36,8 +42,45 @@ fn a_renamed_library_is_the_only_one_that_is_named() {
     assert!(!expansion.contains("kubewright::"), "{expansion}");
 }
 
+#[test]
+fn every_rule_refuses_its_case() {
+    for (name, rule) in RULES {
+        let path = tests().join("fail").join(name).with_extension("rs");
+        let source = fs::read_to_string(&path).unwrap_or_else(|error| panic!("no case for `{name}`: {error}"));
+        let mut inputs = Vec::new();
+        for_each_operator(&syn::parse_file(&source).unwrap().items, &mut |input| inputs.push(input));
+        let refused = inputs.iter().any(|input| {
+            let ctxt = Ctxt::new();
+            let input: DeriveInput = syn::parse2(input.clone()).unwrap();
+            let kube = KubeAttr::read(&input.attrs);
+            let unread = Ctxt::new();
+            let attr = OperatorAttr::read(&input.attrs, &unread);
+            let _ = unread.check();
+            rule(&Subject { input: &input, attr: &attr, kube: kube.as_ref() }, &ctxt);
+            ctxt.check().is_err()
+        });
+        assert!(refused, "`{name}` accepts its case");
+    }
+}
+
+#[test]
+fn errors_come_without_a_half_of_the_items() {
+    let input = quote::quote! {
+        #[kube(group = "g.example", version = "v1", kind = "Website")]
+        #[operator(owns(Deployment), watches(ConfigMap), concurrency = 0)]
+        struct WebsiteSpec { host: String }
+    };
+    let expansion = derive(input).to_string();
+    assert_eq!(expansion.matches("compile_error").count(), 2, "{expansion}");
+    assert!(!expansion.contains("WebsiteContext"), "{expansion}");
+}
+
+fn tests() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/macros")
+}
+
 fn cases() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/macros/pass")
+    tests().join("pass")
 }
 
 fn is_rust(path: &Path) -> bool {
@@ -47,24 +90,26 @@ fn is_rust(path: &Path) -> bool {
 fn expansion(path: &Path) -> String {
     let file = syn::parse_file(&fs::read_to_string(path).unwrap()).unwrap();
     let mut expanded = String::new();
-    expand_items(&file.items, &mut expanded);
+    for_each_operator(&file.items, &mut |input| {
+        expanded.push_str(&prettyplease::unparse(&syn::parse2(derive(input)).unwrap()));
+    });
     expanded
 }
 
-fn expand_items(items: &[Item], expanded: &mut String) {
+fn for_each_operator(items: &[Item], act: &mut dyn FnMut(TokenStream)) {
     for item in items {
         let (attributes, tokens) = match item {
             Item::Struct(item) => (&item.attrs, item.to_token_stream()),
             Item::Enum(item) => (&item.attrs, item.to_token_stream()),
+            Item::Union(item) => (&item.attrs, item.to_token_stream()),
             Item::Mod(item) => {
-                expand_items(item.content.as_ref().map_or(&[], |(_, items)| items), expanded);
+                for_each_operator(item.content.as_ref().map_or(&[], |(_, items)| items), act);
                 continue;
             }
             _ => continue,
         };
         if attributes.iter().any(derives_operator) {
-            let file = syn::parse2(derive(tokens)).unwrap();
-            expanded.push_str(&prettyplease::unparse(&file));
+            act(tokens);
         }
     }
 }

@@ -7,6 +7,7 @@ use self::object::Hostile;
 macro_rules! shadow {
     ($($name:ident),* $(,)?) => {$(
         #[derive(Debug)]
+        #[allow(dead_code)]
         pub struct $name;
     )*};
 }

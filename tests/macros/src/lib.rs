@@ -1,1 +1,4 @@
-//! Nothing but the dependencies of the cases: `pass` holds what must compile, `fail` what must not.
+//! The dependencies of the cases, and the one case that must be a library: `pass` holds what must compile, `fail` what
+//! must not.
+#[path = "../pass/strict.rs"]
+pub mod strict;
