@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use tokio::sync::{Semaphore, mpsc};
 
-use crate::reflector::Delta;
+use crate::reflector::{Closed, Delta, DeltaSink};
 
 /// Most deltas that wait. Enough that neither side waits for the other's next turn; 4,096 bookmarks are a few hundred KiB.
 pub const MAX_DELTAS: usize = 4096;
@@ -30,12 +30,9 @@ pub struct DeltaSender {
     room: Arc<Semaphore>,
 }
 
-impl DeltaSender {
+impl DeltaSink for DeltaSender {
     /// Appends `delta`; waits while the queue is full. Cancel safe: a push that is dropped has appended nothing.
-    ///
-    /// # Errors
-    /// [`Closed`] when the receiver is gone.
-    pub async fn push(&self, delta: Delta) -> Result<(), Closed> {
+    async fn push(&self, delta: Delta) -> Result<(), Closed> {
         let size = weigh(&delta);
         let room = self.room.acquire_many(size).await.map_err(|_| Closed)?;
         self.queue.send((delta, size)).await.map_err(|_| Closed)?;
@@ -78,11 +75,6 @@ impl Drop for DeltaReceiver {
     }
 }
 
-/// The other end of the queue is gone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the store of this reflector has stopped")]
-pub struct Closed;
-
 /// What a delta counts for; no more than the whole room, or it would wait for ever.
 fn weigh(delta: &Delta) -> u32 {
     let size = match delta {
@@ -90,4 +82,118 @@ fn weigh(delta: &Delta) -> u32 {
         Delta::ListStarted | Delta::Replaced(_) | Delta::Bookmark(_) => size_of::<Delta>(),
     };
     u32::try_from(size.min(MAX_BYTES)).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+    use crate::resource::ResourceVersion;
+    use crate::wire::RawObject;
+
+    fn bookmark(version: usize) -> Delta {
+        Delta::Bookmark(ResourceVersion::new(&version.to_string()))
+    }
+
+    fn object(name: &str, bytes: usize) -> Delta {
+        let json = format!(r#"{{"metadata":{{"name":"{name}"}},"data":"{}"}}"#, "x".repeat(bytes));
+        Delta::Applied(Arc::new(RawObject::parse(json.as_bytes()).unwrap()))
+    }
+
+    fn name(delta: &Delta) -> String {
+        match delta {
+            Delta::Applied(object) => object.metadata().key.to_string(),
+            Delta::Bookmark(version) => version.to_string(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn q1_deltas_come_in_the_order_they_were_pushed_whatever_their_keys() {
+        let (sender, mut receiver) = channel();
+        for delta in [object("a", 1), object("b", 1), object("a", 1), bookmark(4), object("b", 1)] {
+            sender.push(delta).await.unwrap();
+        }
+        let mut batch = Vec::new();
+        assert!(receiver.next_batch(&mut batch).await);
+        assert_eq!(batch.iter().map(name).collect::<Vec<_>>(), ["a", "b", "a", "4", "b"]);
+    }
+
+    #[tokio::test]
+    async fn a_batch_is_bounded_and_the_rest_comes_next() {
+        let (sender, mut receiver) = channel();
+        for n in 0..MAX_BATCH + 3 {
+            sender.push(bookmark(n)).await.unwrap();
+        }
+        let (mut first, mut second) = (Vec::new(), Vec::new());
+        assert!(receiver.next_batch(&mut first).await && receiver.next_batch(&mut second).await);
+        assert_eq!((first.len(), second.len()), (MAX_BATCH, 3));
+    }
+
+    #[tokio::test]
+    async fn the_count_is_bounded_and_pushing_waits() {
+        let (sender, mut receiver) = channel();
+        for n in 0..MAX_DELTAS {
+            sender.push(bookmark(n)).await.unwrap();
+        }
+        assert!(sender.push(bookmark(MAX_DELTAS)).now_or_never().is_none(), "full");
+        let mut batch = Vec::new();
+        assert!(receiver.next_batch(&mut batch).await);
+        assert!(sender.push(bookmark(MAX_DELTAS)).now_or_never().is_some());
+        while batch.len() <= MAX_DELTAS {
+            assert!(receiver.next_batch(&mut batch).await);
+        }
+        let pushed: Vec<String> = (0..=MAX_DELTAS).map(|n| n.to_string()).collect();
+        assert_eq!(batch.iter().map(name).collect::<Vec<_>>(), pushed, "a push that was dropped appended nothing");
+    }
+
+    #[tokio::test]
+    async fn the_bytes_are_bounded_until_the_store_asks_for_more() {
+        let (sender, mut receiver) = channel();
+        let half = MAX_BYTES / 2 - 1024;
+        sender.push(object("a", half)).await.unwrap();
+        sender.push(object("b", half)).await.unwrap();
+        assert!(sender.push(object("c", half)).now_or_never().is_none(), "full");
+        let mut batch = Vec::new();
+        assert!(receiver.next_batch(&mut batch).await);
+        assert_eq!(batch.len(), 2);
+        assert!(sender.push(object("c", half)).now_or_never().is_none(), "the store still holds the batch");
+        assert!(receiver.next_batch(&mut batch).now_or_never().is_none());
+        assert!(sender.push(object("c", half)).now_or_never().is_some());
+    }
+
+    #[tokio::test]
+    async fn an_object_larger_than_the_bound_passes_alone() {
+        let (sender, mut receiver) = channel();
+        let mut batch = Vec::new();
+        sender.push(object("small", 1)).await.unwrap();
+        let large = object("large", MAX_BYTES + 1);
+        let push = sender.push(large);
+        tokio::pin!(push);
+        assert!(push.as_mut().now_or_never().is_none());
+        assert!(receiver.next_batch(&mut batch).await);
+        assert!(receiver.next_batch(&mut batch).now_or_never().is_none());
+        push.await.unwrap();
+        assert!(receiver.next_batch(&mut batch).await);
+        assert_eq!(batch.iter().map(name).collect::<Vec<_>>(), ["small", "large"]);
+    }
+
+    #[tokio::test]
+    async fn q9_an_end_that_goes_away_wakes_the_other() {
+        let (sender, mut receiver) = channel();
+        sender.push(bookmark(1)).await.unwrap();
+        drop(sender);
+        let mut batch = Vec::new();
+        assert!(receiver.next_batch(&mut batch).await, "what was pushed is not lost");
+        assert!(!receiver.next_batch(&mut batch).await);
+
+        let (sender, receiver) = channel();
+        sender.push(object("a", MAX_BYTES)).await.unwrap();
+        let waiting = sender.push(object("b", MAX_BYTES));
+        tokio::pin!(waiting);
+        assert!(waiting.as_mut().now_or_never().is_none());
+        drop(receiver);
+        assert_eq!(waiting.await, Err(Closed));
+    }
 }

@@ -5,7 +5,6 @@ use std::time::Duration;
 use tokio::sync::watch as status_channel;
 
 use crate::clock;
-use crate::delta::{Closed, DeltaSender};
 use crate::resource::{ResourceType, ResourceVersion};
 use crate::wire::{self, RawObject, Scanned};
 
@@ -49,6 +48,20 @@ pub enum Delta {
     Bookmark(ResourceVersion),
 }
 
+/// Where a reflector hands its deltas on, in order.
+pub trait DeltaSink: Send {
+    /// Takes `delta`, after waiting for room.
+    ///
+    /// # Errors
+    /// [`Closed`] when nobody will take deltas any more.
+    fn push(&self, delta: Delta) -> impl Future<Output = Result<(), Closed>> + Send;
+}
+
+/// Nobody takes deltas any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the store of this reflector has stopped")]
+pub struct Closed;
+
 /// What is listed and watched.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Target {
@@ -80,10 +93,10 @@ pub struct ReflectorStatus {
 }
 
 /// Keeps a store in step with one target of the API server, for ever.
-pub struct Reflector {
+pub struct Reflector<S> {
     target: Target,
     source: Box<dyn ListerWatcher>,
-    sender: DeltaSender,
+    sink: S,
     status: status_channel::Sender<ReflectorStatus>,
     machine: Machine,
     /// What failed last, until it is published with the wait that follows.
@@ -91,20 +104,20 @@ pub struct Reflector {
     attempts: u32,
 }
 
-impl Reflector {
-    /// Reads `target` from `source` into `sender`. Does nothing before [`Reflector::run`].
+impl<S: DeltaSink> Reflector<S> {
+    /// Reads `target` from `source` into `sink`. Does nothing before [`Reflector::run`].
     pub fn new(
         target: Target,
         source: impl ListerWatcher,
-        sender: DeltaSender,
+        sink: S,
     ) -> (Self, status_channel::Receiver<ReflectorStatus>) {
         let (status, receiver) = status_channel::channel(ReflectorStatus::default());
         let source = Box::new(source);
         let machine = Machine::new();
-        (Self { target, source, sender, status, machine, failing: None, attempts: 0 }, receiver)
+        (Self { target, source, sink, status, machine, failing: None, attempts: 0 }, receiver)
     }
 
-    /// Goes on until it is dropped or the receiver of the deltas is. It gives up nothing: every failure is published and
+    /// Goes on until it is dropped or its sink is closed. It gives up nothing: every failure is published and
     /// tried again. Dropping the future ends its requests at once.
     pub async fn run(mut self) {
         while self.turn().await.is_ok() {}
@@ -128,7 +141,7 @@ impl Reflector {
     async fn step(&mut self, input: Input) -> Result<Then, Closed> {
         let Output { delta, then, health } = self.machine.step(input);
         if let Some(delta) = delta {
-            self.sender.push(delta).await?;
+            self.sink.push(delta).await?;
         }
         self.publish(health);
         Ok(then)
@@ -220,7 +233,7 @@ impl Reflector {
     }
 }
 
-impl std::fmt::Debug for Reflector {
+impl<S> std::fmt::Debug for Reflector<S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Reflector")
             .field("target", &self.target)

@@ -1,1 +1,217 @@
-//! Tests.
+//! Answers, failures and configurations as the client reports them.
+use std::convert::Infallible;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use kube::client::Body;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+use super::*;
+
+mod configuration;
+
+/// A client whose every request is answered by `answer`.
+fn client(answer: impl Fn() -> http::Response<Body> + Send + Sync + Clone + 'static) -> Client {
+    let service = tower::service_fn(move |_: Request<Body>| {
+        let answer = answer();
+        async move { Ok::<_, Infallible>(answer) }
+    });
+    Client::new(kube::Client::new(service, "default"))
+}
+
+fn response(code: u16, headers: &[(&str, &str)], body: impl Into<Vec<u8>>) -> http::Response<Body> {
+    let mut builder = http::Response::builder().status(code);
+    for (name, value) in headers {
+        builder = builder.header(*name, *value);
+    }
+    builder.body(Body::from(body.into())).unwrap()
+}
+
+fn get() -> Request<Vec<u8>> {
+    Request::get("/api/v1/secrets?continue=hidden").body(Vec::new()).unwrap()
+}
+
+async fn failure(code: u16, headers: &'static [(&str, &str)], body: &str) -> Error {
+    let body = body.to_owned();
+    client(move || response(code, headers, body.clone())).read(get()).await.unwrap_err()
+}
+
+fn status(code: u16, reason: &str, message: &str, details: &str) -> String {
+    format!(
+        r#"{{"kind":"Status","apiVersion":"v1","status":"Failure","code":{code},"reason":"{reason}","message":"{message}","details":{details}}}"#
+    )
+}
+
+#[tokio::test]
+async fn failures_answer_the_questions_callers_ask() {
+    type Question = fn(&Error) -> bool;
+    const QUESTIONS: [(&str, Question); 9] = [
+        ("not found", Error::is_not_found),
+        ("conflict", Error::is_conflict),
+        ("already exists", Error::is_already_exists),
+        ("forbidden", Error::is_forbidden),
+        ("unauthorized", Error::is_unauthorized),
+        ("invalid", Error::is_invalid),
+        ("expired", Error::is_expired),
+        ("too large version", Error::is_too_large_resource_version),
+        ("too many requests", Error::is_too_many_requests),
+    ];
+    let check = async |code: u16, reason: &str, message: &str, details: &str, yes: &[&str]| {
+        let error = failure(code, &[], &status(code, reason, message, details)).await;
+        let answers: Vec<&str> = QUESTIONS.iter().filter(|(_, asks)| asks(&error)).map(|(name, _)| *name).collect();
+        assert_eq!(answers, yes, "{code} {reason}");
+        assert_eq!(error.code(), Some(code));
+        assert!(!error.is_connect());
+    };
+    check(404, "NotFound", "", "{}", &["not found"]).await;
+    check(409, "Conflict", "", "null", &["conflict"]).await;
+    check(409, "AlreadyExists", "", "{}", &["already exists"]).await;
+    check(403, "Forbidden", "", "{}", &["forbidden"]).await;
+    check(401, "Unauthorized", "", "{}", &["unauthorized"]).await;
+    check(422, "Invalid", "", "{}", &["invalid"]).await;
+    check(410, "Gone", "", "{}", &["expired"]).await;
+    check(410, "Expired", "", "{}", &["expired"]).await;
+    check(429, "TooManyRequests", "", "{}", &["too many requests"]).await;
+    let cause = r#"{"causes":[{"reason":"ResourceVersionTooLarge","message":"Too large resource version"}]}"#;
+    check(504, "Timeout", "Too large resource version: 9, current: 5", cause, &["too large version"]).await;
+    check(400, "BadRequest", "Too large resource version: 9", "{}", &["too large version"]).await;
+    check(504, "Timeout", "", "{}", &[]).await;
+    check(500, "InternalError", "", "{}", &[]).await;
+}
+
+#[tokio::test]
+async fn a_failure_that_is_no_status_still_says_what_it_is() {
+    let slow =
+        failure(429, &[("content-type", "text/plain; charset=utf-8"), ("retry-after", "3")], "Too many requests\n")
+            .await;
+    assert_eq!(slow.retry_after(), Some(Duration::from_secs(3)));
+    assert_eq!(
+        slow.to_string(),
+        "GET /api/v1/secrets: the API server answered 429 Too Many Requests: Too many requests"
+    );
+    let proxy = failure(502, &[("content-type", "text/html")], "<html>token: abc</html>").await;
+    assert_eq!(proxy.to_string(), "GET /api/v1/secrets: the API server answered 502 Bad Gateway");
+    let object = failure(500, &[("content-type", "application/json")], r#"{"kind":"Secret","data":{"p":"abc"}}"#).await;
+    assert!(!format!("{object} {object:?}").contains("abc"));
+    let empty = failure(503, &[], "").await;
+    assert_eq!(empty.code(), Some(503));
+}
+
+#[tokio::test]
+async fn waits_that_servers_ask_for_are_bounded() {
+    let check = async |headers: &'static [(&str, &str)], details: &str, expected: Option<u64>| {
+        let error = failure(429, headers, &status(429, "TooManyRequests", "", details)).await;
+        assert_eq!(error.retry_after(), expected.map(Duration::from_secs), "{headers:?} {details}");
+    };
+    check(&[], r#"{"retryAfterSeconds":7}"#, Some(7)).await;
+    check(&[("retry-after", "2")], r#"{"retryAfterSeconds":7}"#, Some(2)).await;
+    check(&[("retry-after", "18446744073709551615")], "{}", Some(120)).await;
+    check(&[("retry-after", "Wed, 21 Oct 2026 07:28:00 GMT")], "{}", None).await;
+    check(&[], r#"{"retryAfterSeconds":-1}"#, None).await;
+    check(&[], r#"{"retryAfterSeconds":999999999}"#, Some(120)).await;
+}
+
+#[tokio::test]
+async fn control_characters_of_a_server_do_not_reach_messages() {
+    let error = failure(403, &[], &status(403, "Forbidden", r"a\u001b[31mb\nc", "{}")).await;
+    assert!(error.to_string().ends_with("a [31mb c"), "{error}");
+}
+
+#[tokio::test]
+async fn bodies_of_answers_and_of_failures_are_bounded() {
+    let huge = client(|| response(200, &[], vec![b'x'; MAX_BODY + 1])).read(get()).await.unwrap_err();
+    assert!(matches!(huge, Error::TooLarge { limit: MAX_BODY, .. }), "{huge:?}");
+    let whole = client(|| response(200, &[], vec![b'x'; MAX_BODY])).read(get()).await.unwrap();
+    assert_eq!(whole.len(), MAX_BODY);
+    let padded = status(403, "Forbidden", "", "{}") + &" ".repeat(MAX_BODY);
+    let failed = client(move || response(403, &[], padded.clone())).read(get()).await.unwrap_err();
+    assert!(failed.is_forbidden());
+}
+
+#[tokio::test]
+async fn a_stream_hands_on_the_body_and_refuses_failures_first() {
+    let mut chunks = client(|| response(200, &[], "abc")).stream(get()).await.unwrap();
+    assert_eq!(chunks.next().await.unwrap().unwrap(), "abc");
+    assert!(chunks.next().await.is_none());
+    let refused = client(|| response(403, &[], "")).stream(get()).await.err().unwrap();
+    assert!(refused.is_forbidden());
+}
+
+#[tokio::test]
+async fn a_write_goes_out_with_its_body() {
+    let service = tower::service_fn(|request: Request<Body>| async move {
+        let (head, body) = request.into_parts();
+        let echo = [head.method.as_str().as_bytes(), &body.collect_bytes().await.unwrap()].concat();
+        Ok::<_, Infallible>(http::Response::new(Body::from(echo)))
+    });
+    let client = Client::new(kube::Client::new(service, "default"));
+    let request = Request::patch("/api/v1/namespaces/a/pods/b").body(b" {}".to_vec()).unwrap();
+    assert_eq!(client.write(request).await.unwrap(), "PATCH {}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_never_answers_is_given_up() {
+    let service =
+        tower::service_fn(|_: Request<Body>| std::future::pending::<Result<http::Response<Body>, Infallible>>());
+    let client = Client::new(kube::Client::new(service, "default"));
+    let begun = clock::now();
+    let error = client.read(get()).await.unwrap_err();
+    assert!(matches!(error, Error::Timeout { after: RESPONSE_TIMEOUT, .. }), "{error:?}");
+    assert_eq!(clock::now() - begun, RESPONSE_TIMEOUT);
+}
+
+#[tokio::test]
+async fn an_address_where_nobody_listens_is_a_failure_to_connect() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let client = Client::from_config(kube::Config::new(url.parse().unwrap())).unwrap();
+    assert_eq!(client.url(), url);
+    let error = client.read(get()).await.unwrap_err();
+    assert!(error.is_connect(), "{error:?}");
+    assert_eq!(
+        error.to_string(),
+        format!("cannot reach the API server at {url}: is the cluster running, is the kubeconfig right?")
+    );
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_is_no_failure_to_connect() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let client = Client::from_config(kube::Config::new(url.parse().unwrap())).unwrap();
+    let hang_up = async {
+        loop {
+            let (mut connection, _) = listener.accept().await.unwrap();
+            let _ = connection.read(&mut [0; 64]).await.unwrap();
+        }
+    };
+    let error = tokio::select! {
+        answer = client.read(get()) => answer.unwrap_err(),
+        () = hang_up => unreachable!(),
+    };
+    assert!(matches!(error, Error::Broken { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_failure_is_not_retried_below_us() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let client = Client::from_config(kube::Config::new(url.parse().unwrap())).unwrap();
+    let requests = AtomicUsize::new(0);
+    let serve = async {
+        loop {
+            let (mut connection, _) = listener.accept().await.unwrap();
+            let _ = connection.read(&mut [0; 4096]).await.unwrap();
+            requests.fetch_add(1, Ordering::Relaxed);
+            let answer = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+            connection.write_all(answer).await.unwrap();
+        }
+    };
+    let error = tokio::select! {
+        answer = client.read(get()) => answer.unwrap_err(),
+        () = serve => unreachable!(),
+    };
+    assert_eq!(error.code(), Some(503));
+    assert_eq!(requests.load(Ordering::Relaxed), 1);
+}

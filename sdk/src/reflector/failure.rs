@@ -161,6 +161,10 @@ fn fault_of(status: &Status) -> Fault {
     if status.is_expired() {
         return Fault::Expired;
     }
+    // An object that storage can not read was deleted by force: its deletion reaches no watch, so only a list tells.
+    if status.reason == "StorageReadError" {
+        return Fault::Broken;
+    }
     match status.code {
         429 => Fault::TooManyRequests(status.retry_after),
         401 | 403 => Fault::Outside,

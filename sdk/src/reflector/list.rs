@@ -5,24 +5,23 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 
 use crate::clock;
-use crate::delta::Closed;
 use crate::wire::{ListSplitter, Scanned};
 
-use super::Reflector;
 use super::failure::{Cause, Verb};
 use super::state::{Input, ListOptions};
+use super::{Closed, DeltaSink, Reflector};
 
 /// Longest silence within the body of a list. The API server ends a list after 60 s, and never pauses for that long.
 pub(super) const LIST_SILENCE: Duration = Duration::from_secs(60);
 
-pub(super) async fn page(reflector: &mut Reflector, options: ListOptions) -> Result<(), Closed> {
+pub(super) async fn page<S: DeltaSink>(reflector: &mut Reflector<S>, options: ListOptions) -> Result<(), Closed> {
     match read(reflector, options).await? {
         Ok(()) => Ok(()),
         Err(cause) => reflector.fail(Verb::List, cause, Duration::ZERO).await,
     }
 }
 
-async fn read(reflector: &mut Reflector, options: ListOptions) -> Result<Result<(), Cause>, Closed> {
+async fn read<S: DeltaSink>(reflector: &mut Reflector<S>, options: ListOptions) -> Result<Result<(), Cause>, Closed> {
     let mut chunks = match reflector.source.list(options).await {
         Ok(chunks) => chunks,
         Err(error) => return Ok(Err(Cause::Client(error))),
@@ -58,7 +57,7 @@ async fn read(reflector: &mut Reflector, options: ListOptions) -> Result<Result<
 }
 
 /// An item that is not JSON casts doubt on the whole body; one that is JSON and can not be used is only skipped.
-async fn item(reflector: &mut Reflector, bytes: &Bytes) -> Result<Result<(), Cause>, Closed> {
+async fn item<S: DeltaSink>(reflector: &mut Reflector<S>, bytes: &Bytes) -> Result<Result<(), Cause>, Closed> {
     let scanned = match Scanned::parse(bytes) {
         Ok(scanned) => scanned,
         Err(error) => return Ok(Err(Cause::Wire(error))),

@@ -7,14 +7,13 @@ use tokio::time::Instant;
 
 use crate::client::{Chunks, Status};
 use crate::clock;
-use crate::delta::Closed;
 use crate::resource::ResourceVersion;
 use crate::wire::{Event, EventType, LineSplitter};
 
-use super::Reflector;
 use super::failure::{Cause, Verb};
 use super::source::{InitialEvents, WatchOptions};
 use super::state::{Input, SHORT_LIVED, Then};
+use super::{Closed, DeltaSink, Reflector};
 
 /// How long a watch is asked to live is drawn from this to twice this, so that watches which began together do not end
 /// together (client-go's reflector).
@@ -29,8 +28,8 @@ pub(super) const WATCH_SILENCE: Duration = Duration::from_secs(195);
 /// `sendInitialEvents` send what exists and then no such bookmark, ever.
 pub(super) const INITIAL_EVENTS_SILENCE: Duration = Duration::from_secs(10);
 
-pub(super) async fn follow(
-    reflector: &mut Reflector,
+pub(super) async fn follow<S: DeltaSink>(
+    reflector: &mut Reflector<S>,
     resource_version: ResourceVersion,
     initial_events: InitialEvents,
 ) -> Result<(), Closed> {
@@ -45,15 +44,15 @@ pub(super) async fn follow(
     Watch { reflector, begun, heard: begun, settled: false }.read(chunks).await
 }
 
-struct Watch<'a> {
-    reflector: &'a mut Reflector,
+struct Watch<'a, S> {
+    reflector: &'a mut Reflector<S>,
     begun: Instant,
     /// When the last bytes came.
     heard: Instant,
     settled: bool,
 }
 
-impl Watch<'_> {
+impl<S: DeltaSink> Watch<'_, S> {
     async fn read(mut self, mut chunks: Chunks) -> Result<(), Closed> {
         let mut lines = LineSplitter::default();
         loop {

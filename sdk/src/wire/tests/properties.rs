@@ -1,0 +1,150 @@
+//! Properties of the wire layer over generated bodies, whole and damaged.
+use proptest::prelude::*;
+use serde::de::IgnoredAny;
+use serde_json::{Value, json};
+
+use super::super::*;
+use super::streams::{split_lines, split_list};
+
+fn value() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        (-1000..1000).prop_map(|eighths| Value::from(f64::from(eighths) / 8.0)),
+        text().prop_map(Value::from),
+    ];
+    leaf.prop_recursive(4, 24, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::hash_map(text(), inner, 0..4).prop_map(|map| map.into_iter().collect()),
+        ]
+    })
+}
+
+fn text() -> impl Strategy<Value = String> {
+    prop_oneof!["[a-z\"\\\\{}\\[\\],:é\n\t ]{0,8}", Just("managedFields".to_owned()), Just("metadata".to_owned())]
+}
+
+fn object() -> impl Strategy<Value = Value> {
+    (
+        "[a-z]{1,8}",
+        prop::option::of("[a-z]{1,4}"),
+        prop::collection::hash_map(text(), text(), 0..4),
+        prop::option::of(value()),
+        value(),
+        value(),
+    )
+        .prop_map(|(name, namespace, labels, managed, spec, extra)| {
+            let mut object = json!({
+                "apiVersion": "v1", "kind": "Pod", "spec": spec, "status": {"metadata": extra},
+                "metadata": {"name": name, "namespace": namespace, "labels": labels, "resourceVersion": "5", "extra": extra},
+            });
+            if let Some(managed) = managed {
+                object["metadata"]["managedFields"] = managed;
+            }
+            object
+        })
+}
+
+/// Writes `value` compact or over several lines.
+fn write(value: &Value, pretty: bool) -> Vec<u8> {
+    if pretty { serde_json::to_vec_pretty(value).unwrap() } else { serde_json::to_vec(value).unwrap() }
+}
+
+/// Replaces, removes and inserts bytes.
+fn damage(mut bytes: Vec<u8>, edits: &[(usize, u8, u8)]) -> Vec<u8> {
+    const TELLING: &[u8] = b"{}[],:\"\\ntf0-.e \n\x00\xff/u";
+    for (at, how, with) in edits {
+        let at = at % (bytes.len() + 1);
+        let with = TELLING[usize::from(*with) % TELLING.len()];
+        match how % 4 {
+            0 if at < bytes.len() => bytes[at] = with,
+            1 if at < bytes.len() => {
+                bytes.remove(at);
+            }
+            2 => bytes.truncate(at),
+            _ => bytes.insert(at, with),
+        }
+    }
+    bytes
+}
+
+fn edits() -> impl Strategy<Value = Vec<(usize, u8, u8)>> {
+    prop::collection::vec(any::<(usize, u8, u8)>(), 1..6)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_cut_leaves_the_same_json_otherwise(mut object in object(), pretty: bool) {
+        let raw = RawObject::parse(&write(&object, pretty)).unwrap();
+        object["metadata"].as_object_mut().unwrap().remove("managedFields");
+        prop_assert_eq!(serde_json::from_slice::<Value>(raw.json()).unwrap(), object.clone());
+        prop_assert_eq!(raw.metadata().key.name(), object["metadata"]["name"].as_str().unwrap());
+        prop_assert_eq!(raw.metadata().key.namespace(), object["metadata"]["namespace"].as_str());
+        prop_assert_eq!(raw.metadata().labels.len(), object["metadata"]["labels"].as_object().unwrap().len());
+    }
+
+    #[test]
+    fn what_is_accepted_is_json_and_what_is_json_is_not_malformed(object in object(), pretty: bool, edits in edits()) {
+        let bytes = damage(write(&object, pretty), &edits);
+        let judge = serde_json::from_slice::<IgnoredAny>(&bytes);
+        match RawObject::parse(&bytes) {
+            Ok(raw) => {
+                prop_assert!(judge.is_ok());
+                prop_assert!(serde_json::from_slice::<IgnoredAny>(raw.json()).is_ok());
+            }
+            // serde_json's judge takes members twice, bytes that are no UTF-8, no objects and lone surrogates; we do not.
+            Err(Error::Malformed { problem, .. }) if judge.is_ok() => {
+                let stricter = ["twice", "UTF-8", "an object is expected", "stands for no character"];
+                prop_assert!(stricter.iter().any(|known| problem.contains(known)), "{}", problem);
+            }
+            Err(_) => {}
+        }
+    }
+
+    #[test]
+    fn any_split_of_a_list_yields_the_same_items(
+        objects in prop::collection::vec(object(), 0..6), size in 1..200usize, pretty: bool,
+    ) {
+        let list = json!({"kind": "PodList", "metadata": {"resourceVersion": "8"}, "items": objects});
+        let (items, head) = split_list(&write(&list, pretty), size).unwrap();
+        prop_assert_eq!(head.version.as_str(), "8");
+        let parsed: Vec<Value> = items.iter().map(|item| serde_json::from_slice(item).unwrap()).collect();
+        prop_assert_eq!(parsed, objects);
+    }
+
+    #[test]
+    fn any_split_of_a_watch_yields_the_same_events(objects in prop::collection::vec(object(), 0..6), size in 1..200usize) {
+        let mut body = Vec::new();
+        for object in &objects {
+            body.extend(write(&json!({"type": "MODIFIED", "object": object}), false));
+            body.push(b'\n');
+        }
+        let lines = split_lines(&body, size).unwrap();
+        prop_assert_eq!(lines.len(), objects.len());
+        for (line, object) in lines.iter().zip(&objects) {
+            let event = Event::parse(line).unwrap();
+            prop_assert_eq!(event.r#type, EventType::Modified);
+            prop_assert_eq!(serde_json::from_str::<Value>(event.object.raw).unwrap(), object.clone());
+        }
+    }
+
+    #[test]
+    fn damaged_bodies_yield_errors_or_objects(objects in prop::collection::vec(object(), 0..4), size in 1..200usize, edits in edits()) {
+        let list = json!({"kind": "PodList", "metadata": {"resourceVersion": "8"}, "items": objects});
+        let body = damage(write(&list, false), &edits);
+        if let Ok((items, _)) = split_list(&body, size) {
+            prop_assert!(items.iter().map(Bytes::len).sum::<usize>() <= body.len());
+            for item in items {
+                let _ = RawObject::parse(&item);
+            }
+        }
+        let events = objects.iter().flat_map(|object| write(&json!({"type": "ADDED", "object": object}), false)).collect();
+        for line in split_lines(&damage(events, &edits), size).unwrap() {
+            let _ = Event::parse(&line).map(|event| event.object.into_object());
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! Framing of lists and watches.
+use super::super::*;
+
+/// Feeds `body` in chunks of `size` bytes; returns items and head.
+pub(super) fn split_list(body: &[u8], size: usize) -> Result<(Vec<Bytes>, list::ListHead), Error> {
+    let mut splitter = ListSplitter::new();
+    let mut items = Vec::new();
+    for chunk in body.chunks(size.max(1)) {
+        splitter.push(Bytes::copy_from_slice(chunk));
+        while let Some(item) = splitter.next_item()? {
+            items.push(item);
+        }
+    }
+    splitter.finish().map(|head| (items, head))
+}
+
+/// Feeds `body` in chunks of `size` bytes; returns lines and what stands after the last.
+pub(super) fn split_lines(body: &[u8], size: usize) -> Result<Vec<Bytes>, Error> {
+    let mut splitter = LineSplitter::default();
+    let mut lines = Vec::new();
+    for chunk in body.chunks(size.max(1)) {
+        splitter.push(Bytes::copy_from_slice(chunk));
+        while let Some(line) = splitter.next_line()? {
+            lines.push(line);
+        }
+    }
+    lines.extend(splitter.finish());
+    Ok(lines)
+}
+
+#[test]
+fn items_come_whatever_the_order_of_members_and_the_chunks() {
+    let metadata = r#""metadata":{"resourceVersion":"12","continue":"tok\"en","remainingItemCount":3}"#;
+    let items = r#""items":[ {"metadata":{"name":"a]}"}} , {"metadata":{"name":"b\"["}}]"#;
+    for body in [
+        format!(r#"{{"kind":"PodList","apiVersion":"v1",{metadata},{items}}}"#),
+        format!(r#" {{ {items} , {metadata} , "kind" : "PodList" }} "#),
+        format!(r#"{{{items},"more":{{"a":["}}",{{}}]}},{metadata},"n":12,"t":true}}"#),
+        format!(r#"{{"n":-1e9,{metadata},{}}}"#, items.replace("items", r"it\u0065ms")),
+    ] {
+        for size in [1, 2, 3, 7, 64, body.len()] {
+            let (items, head) = split_list(body.as_bytes(), size).unwrap();
+            assert_eq!(
+                items,
+                [&br#"{"metadata":{"name":"a]}"}}"#[..], br#"{"metadata":{"name":"b\"["}}"#],
+                "{size} {body}"
+            );
+            assert_eq!(head.version.as_str(), "12", "{size} {body}");
+            assert_eq!(head.continue_token.as_deref(), Some("tok\"en"));
+        }
+    }
+}
+
+#[test]
+fn a_list_without_items_is_a_list() {
+    for items in ["[]", "[ ]", "null"] {
+        let body =
+            format!(r#"{{"kind":"PodList","metadata":{{"resourceVersion":"1","continue":""}},"items":{items}}}"#);
+        let (items, head) = split_list(body.as_bytes(), 5).unwrap();
+        assert!(items.is_empty() && head.continue_token.is_none());
+    }
+}
+
+#[test]
+fn what_is_no_whole_list_is_an_error() {
+    let check = |body: &str, expected: Error| {
+        for size in [1, 1000] {
+            assert_eq!(split_list(body.as_bytes(), size).unwrap_err(), expected, "{size} {body}");
+        }
+    };
+    check("", Error::Truncated);
+    check(r#"{"kind":"PodList","items":[{}"#, Error::Truncated);
+    check(r#"{"kind":"PodList","items":[{}]"#, Error::Truncated);
+    check(r#"{"kind":"Table","rows":[{}]}"#, Error::Table);
+    check(r#"{"rows":[{"object":{}}],"kind":"Table"}"#, Error::Table);
+    check(r#"{"kind":"Status","metadata":{},"status":"Failure"}"#, Error::NotAList);
+    check(r#"{"a":1}"#, Error::NotAList);
+    for malformed in
+        ["[]", "{]", r#"{"items":[{}{}]}"#, r#"{"items" 1}"#, r#"{"items":5}"#, r#"{} x"#, r#"{"metadata":5}"#]
+    {
+        let error = split_list(malformed.as_bytes(), 1).unwrap_err();
+        assert!(matches!(error, Error::Malformed { .. }), "{malformed}: {error:?}");
+    }
+}
+
+#[test]
+fn the_memory_of_a_list_is_bounded() {
+    let mebibyte = Bytes::from(vec![b'x'; 1 << 20]);
+    for (start, limit) in
+        [(r#"{"items":[{"a":""#, MAX_OBJECT_BYTES), (r#"{"metadata":{"continue":""#, 64 << 10), ("{\"", 64 << 10)]
+    {
+        let mut splitter = ListSplitter::new();
+        splitter.push(Bytes::from(start));
+        assert!(splitter.next_item().unwrap().is_none());
+        let error = (0..32).find_map(|_| {
+            splitter.push(mebibyte.clone());
+            splitter.next_item().err()
+        });
+        assert_eq!(error, Some(Error::TooLarge { limit }), "{start}");
+    }
+    // What is not kept may be as long as it likes.
+    let mut splitter = ListSplitter::new();
+    splitter.push(Bytes::from(r#"{"other":""#));
+    for _ in 0..32 {
+        assert!(splitter.next_item().unwrap().is_none());
+        splitter.push(mebibyte.clone());
+    }
+}
+
+#[test]
+fn the_memory_of_a_line_is_bounded() {
+    let mebibyte = Bytes::from(vec![b'x'; 1 << 20]);
+    let mut splitter = LineSplitter::default();
+    let error = (0..32).find_map(|_| {
+        splitter.push(mebibyte.clone());
+        splitter.next_line().err()
+    });
+    assert_eq!(error, Some(Error::TooLarge { limit: MAX_OBJECT_BYTES }));
+}
+
+#[test]
+fn lines_come_whatever_the_chunks() {
+    let body = b"one\n\n  \r\ntwo\r\nthree";
+    for size in 1..=body.len() {
+        let lines = split_lines(body, size).unwrap();
+        assert_eq!(lines, [&b"one"[..], b"two\r", b"three"], "{size}");
+    }
+}
+
+#[test]
+fn events_come_in_either_order_of_members() {
+    let check = |line: &str, r#type: EventType| {
+        let event = Event::parse(line.as_bytes()).unwrap();
+        assert_eq!(event.r#type, r#type, "{line}");
+        assert_eq!(event.object.version().as_str(), "9");
+        event.object.ends_initial_events()
+    };
+    let object = r#"{"kind":"Pod","metadata":{"name":"a","resourceVersion":"9"}}"#;
+    for (name, r#type) in [
+        ("ADDED", EventType::Added),
+        ("MODIFIED", EventType::Modified),
+        ("DELETED", EventType::Deleted),
+        ("ERROR", EventType::Error),
+        ("FUTURE", EventType::Unknown),
+    ] {
+        check(&format!(r#"{{"type":"{name}","object":{object}}}"#), r#type);
+        check(&format!(r#"{{ "object" : {object} , "type" : "{name}" , "more" : [] }}"#), r#type);
+    }
+    for (value, ends) in [("\"true\"", true), ("\"false\"", false), ("null", false)] {
+        let line = format!(
+            r#"{{"type":"BOOKMARK","object":{{"kind":"Pod","metadata":{{"resourceVersion":"9","annotations":{{"k8s.io/initial-events-end":{value}}}}}}}}}"#
+        );
+        assert_eq!(check(&line, EventType::Bookmark), ends, "{value}");
+    }
+    for malformed in ["{}", r#"{"type":"ADDED"}"#, r#"{"object":{}}"#, r#"{"type":5,"object":{}}"#, "x"] {
+        assert!(matches!(Event::parse(malformed.as_bytes()), Err(Error::Malformed { .. })), "{malformed}");
+    }
+}
