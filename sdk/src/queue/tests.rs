@@ -187,6 +187,15 @@ async fn delayed_keys_come_out_at_their_times_and_before_later_adds() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn delayed_keys_of_one_time_come_out_as_they_came_in() {
+    let queue = queue();
+    for key in ["a", "b", "a"] {
+        queue.add_after(key, 10 * MS);
+    }
+    assert_eq!((queue.get().await, queue.get().await), (Some("a"), Some("b")), "asking again costs no place");
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_earlier_delay_wakes_a_get_that_waits_for_a_later_one() {
     let (queue, start) = (queue(), clock::now());
     queue.add_after("later", 1000 * MS);

@@ -118,6 +118,41 @@ fn s4_an_index_added_later_equals_one_from_the_start_while_writes_go_on() {
 }
 
 #[test]
+fn s4_an_index_that_comes_while_an_object_is_being_written_has_that_object() {
+    let (store, mut writer) = Store::new();
+    let late = Arc::new(Mutex::new(None));
+    store.add_index(Arc::new({
+        let (store, late) = (Arc::clone(&store), Arc::clone(&late));
+        move |_, _| {
+            late.lock().unwrap().get_or_insert_with(|| store.add_index(words()));
+            Ok(())
+        }
+    }));
+    put(&mut writer, &with_words("a/one", 1, "red"));
+    let late = late.lock().unwrap().unwrap();
+    assert_eq!(names(&store, late, "red"), ["a/one"]);
+}
+
+#[test]
+fn s4_filling_an_index_never_brings_back_an_older_state() {
+    let (store, mut writer) = Store::new();
+    put(&mut writer, &with_words("a/changed", 1, "red"));
+    put(&mut writer, &with_words("a/gone", 2, "red"));
+    let writer = Mutex::new(writer);
+    let slot = store.add_index(Arc::new(move |envelope, out| {
+        // The objects change while the index is being filled with their first state.
+        if let Ok(mut writer) = writer.try_lock() {
+            put(&mut writer, &with_words("a/changed", 3, "green"));
+            writer.remove(&config_map("a/gone").version(4).raw());
+        }
+        words()(envelope, out)
+    }));
+    assert_eq!(names(&store, slot, "red"), Vec::<String>::new());
+    assert_eq!(names(&store, slot, "green"), ["a/changed"]);
+    assert_eq!(store.read().indexes.value_count(slot), 1);
+}
+
+#[test]
 fn s5_the_version_moves_with_writes_and_at_the_end_of_a_list_only() {
     let (store, mut writer) = Store::new();
     let check = |expected: &str, when: &str| assert_eq!(store.version().as_str(), expected, "{when}");
