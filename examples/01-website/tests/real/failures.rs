@@ -56,7 +56,7 @@ pub(crate) fn an_unreachable_server_is_named(scope: &TestScope) -> Outcome {
         ),
     )?;
     let operator = Operator::start(&kubeconfig, &[])?;
-    refused(&operator, &[&free.to_string(), "cannot be reached"])
+    refused(&operator, &[&free.to_string(), "cannot reach the API server"])
 }
 
 pub(crate) fn a_wrong_kubeconfig_is_named(scope: &TestScope) -> Outcome {

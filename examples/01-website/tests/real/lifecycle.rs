@@ -1,5 +1,5 @@
 //! What the README says: create, update, delete, and repair.
-use controlplane::{ControlPlane, TestScope, eventually};
+use controlplane::{AuditEntry, ControlPlane, TestScope, eventually};
 
 use super::operator::{Operator, Outcome, PATIENCE, install};
 
@@ -156,21 +156,25 @@ pub(crate) fn cleanup_runs_before_the_finalizer_goes(scope: &TestScope) -> Outco
     let operator = operator_in(scope)?;
     cluster.kubectl(&["apply", "-n", namespace, "-f", "-"], &website("hello", "pages", 2))?.success()?;
     wait_ready(cluster, namespace, "hello")?;
+    let mark = cluster.audit_mark()?;
 
-    // A finalizer of our own keeps the pods in sight: the Website must wait for them.
-    let pods = cluster.kubectl(&["get", "pods", "-n", namespace, "-o", "name"], "")?.success()?;
-    let pod = pods.lines().next().ok_or("no pod")?.to_owned();
-    let hold = r#"{"metadata": {"finalizers": ["test.kubewright.dev/hold"]}}"#;
-    cluster.kubectl(&["patch", &pod, "-n", namespace, "--type=merge", "-p", hold], "")?.success()?;
+    // Without its role the cleanup fails: as long as it does, the Website has to stay.
+    let binding = cluster.kubectl(&["get", "rolebinding/website", "-n", namespace, "-o", "json"], "")?.success()?;
+    cluster.kubectl(&["delete", "rolebinding/website", "-n", namespace], "")?.success()?;
     cluster.kubectl(&["delete", "website/hello", "-n", namespace, "--wait=false"], "")?.success()?;
-    wait_for(cluster, namespace, "deployment/hello", ".spec.replicas", "0")?;
+    let refused = |entry: &AuditEntry| entry.code == 403 && entry.verb == "patch" && entry.resource == "deployments";
+    eventually("the cleanup to be refused", PATIENCE, || {
+        Ok(cluster.audit_since(mark)?.iter().any(refused).then_some(()))
+    })?;
     wait_for(cluster, namespace, "website/hello", ".metadata.finalizers[0]", "demo.kubewright.dev/website-cleanup")?;
-    assert!(operator.reconciles(&format!("{namespace}/hello")) > 0);
 
-    let release = r#"{"metadata": {"finalizers": null}}"#;
-    cluster.kubectl(&["patch", &pod, "-n", namespace, "--type=merge", "-p", release], "")?.success()?;
+    cluster.kubectl(&["apply", "-f", "-"], &binding)?.success()?;
     wait_gone(cluster, namespace, "website/hello")?;
-    wait_gone(cluster, namespace, "deployment/hello")
+    wait_gone(cluster, namespace, "deployment/hello")?;
+    let accepted = |entry: &AuditEntry| entry.code == 200 && entry.verb == "patch" && entry.user.ends_with(":website");
+    let patched: Vec<_> = cluster.audit_since(mark)?.into_iter().filter(accepted).map(|entry| entry.resource).collect();
+    assert_eq!(patched, ["deployments", "websites"], "scaled down, then let go\n{}", operator.log());
+    Ok(())
 }
 
 /// Waits until none of `keys` has been reconciled for a while, and returns how often each was.
