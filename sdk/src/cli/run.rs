@@ -70,7 +70,9 @@ async fn listen(address: std::net::SocketAddr) -> Result<Admin, String> {
 
 /// A subscriber that the user's own main installed before stays.
 fn log(args: &RunArgs) {
-    let filter = EnvFilter::new(&args.log_level);
+    // kube logs every failed attempt as an error; the reflectors and the controllers say what fails, once.
+    let quiet = if args.log_level.contains("kube_client") { "" } else { ",kube_client=off" };
+    let filter = EnvFilter::new(format!("{}{quiet}", args.log_level));
     let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(colour);
     let _ = match args.log_format {

@@ -41,7 +41,7 @@ pub(super) struct News {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum What {
-    /// It fails, for this reason.
+    /// It still fails, for this reason.
     Failing { message: String, attempts: u32 },
     /// It does not fail and has no first list yet, for this long.
     Waiting(Duration),
@@ -77,7 +77,12 @@ impl Health {
                 }
                 kind.message = Some(failure.message.clone());
                 kind.logged = now;
-                news(What::Failing { message: failure.message.clone(), attempts: failure.attempts })
+                // A change was logged where it was seen, by the reflector.
+                if changed {
+                    None
+                } else {
+                    news(What::Failing { message: failure.message.clone(), attempts: failure.attempts })
+                }
             }
             (None, Some(_)) => {
                 *kind = fresh();
@@ -156,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_is_news_when_it_begins_changes_ends_and_at_a_low_rate_between() {
+    fn a_failure_is_news_when_it_lasts_and_when_it_ends() {
         let start = crate::clock::now();
         let mut health = Health::new(start);
         let mut check = |at: u32, source: SourceStatus, expected: Option<What>| {
@@ -168,14 +173,15 @@ mod tests {
         check(59, source(false, None), None);
         check(60, source(false, None), Some(What::Waiting(60 * SECOND)));
         check(61, source(false, None), None);
-        check(62, source(false, Some(FORBIDDEN)), Some(failing(FORBIDDEN)));
+        check(62, source(false, Some(FORBIDDEN)), None);
         check(63, source(false, Some(FORBIDDEN)), None);
-        check(64, source(false, Some("unreachable")), Some(failing("unreachable")));
+        check(64, source(false, Some("unreachable")), None);
         check(123, source(false, Some("unreachable")), None);
         check(124, source(false, Some("unreachable")), Some(failing("unreachable")));
         check(125, source(true, None), Some(What::Recovered));
         check(900, source(true, None), None);
-        check(901, source(true, Some(FORBIDDEN)), Some(failing(FORBIDDEN)));
+        check(901, source(true, Some(FORBIDDEN)), None);
+        check(961, source(true, Some(FORBIDDEN)), Some(failing(FORBIDDEN)));
     }
 
     #[test]
