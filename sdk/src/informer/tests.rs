@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::delta::{self, DeltaSender};
-use crate::reflector::{Delta, FailureReason};
+use crate::reflector::{Delta, DeltaSink, FailureReason};
 use crate::resource::ResourceType;
 use crate::store::fixture::{ConfigMapFixture, config_map, key};
 

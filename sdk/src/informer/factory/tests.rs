@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use crate::declare::{Declaration, Primary};
 use crate::delta::DeltaSender;
 use crate::informer::declared::DeclaredInformer;
-use crate::reflector::{Delta, Failure, FailureReason, ReflectorStatus};
+use crate::reflector::{Delta, DeltaSink, Failure, FailureReason, ReflectorStatus};
 use crate::resource::ResourceVersion;
 use crate::store::fixture::{config_map, key};
 
