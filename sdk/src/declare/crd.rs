@@ -171,7 +171,7 @@ fn fix_conditions(schema: &mut JSONSchemaProps) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use expect_test::{Expect, expect};
+    use expect_test::expect_file;
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
     use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
     use kube::{CustomResource, CustomResourceExt};
@@ -225,69 +225,7 @@ mod tests {
 
     #[test]
     fn formats_are_those_the_api_server_knows() {
-        let check = |expected: Expect| expected.assert_eq(&spec());
-        check(expect![[r#"
-            description: A thing with numbers.
-            properties:
-              address:
-                type: string
-              either:
-                anyOf:
-                - type: integer
-                - type: string
-                x-kubernetes-int-or-string: true
-              large:
-                format: int64
-                minimum: 0.0
-                type: integer
-              map:
-                additionalProperties:
-                  format: int32
-                  maximum: 65535.0
-                  minimum: 0.0
-                  type: integer
-                type: object
-              medium:
-                format: int64
-                minimum: 0.0
-                type: integer
-              port:
-                description: IntOrString is a type that can hold an int32 or a string.  When used in JSON or YAML marshalling and unmarshalling, it produces or consumes the inner type.  This allows you to have, for example, a JSON field that can accept a name or number.
-                x-kubernetes-int-or-string: true
-              ratio:
-                format: double
-                type: number
-              signed:
-                format: int32
-                type: integer
-              size:
-                format: int64
-                minimum: 0.0
-                nullable: true
-                type: integer
-              small:
-                format: int32
-                maximum: 32767.0
-                minimum: -32768.0
-                type: integer
-              tiny:
-                format: int32
-                maximum: 255.0
-                minimum: 0.0
-                type: integer
-            required:
-            - address
-            - either
-            - large
-            - map
-            - medium
-            - port
-            - ratio
-            - signed
-            - small
-            - tiny
-            type: object
-        "#]]);
+        expect_file!["crd/numbers.snapshot"].assert_eq(&spec());
     }
 
     #[test]

@@ -116,7 +116,7 @@ mod tests {
     }
 
     fn write(code: u16, primary: bool) -> apply::Error {
-        let key = crate::ObjectKey::cluster("a");
+        let key = crate::resource::ObjectKey::cluster("a");
         apply::Error::Request { verb: "apply", kind: "Thing".to_owned(), key, primary, source: Box::new(api(code)) }
     }
 
