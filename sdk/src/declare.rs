@@ -125,7 +125,7 @@ impl<P: Kind> Declaration<P> {
 
     /// Adds an index of the primary: `project` calls its second argument once for each value.
     #[must_use]
-    pub fn index(mut self, name: &'static str, project: fn(&P, &mut dyn FnMut(&str))) -> Self {
+    pub fn index(mut self, name: &'static str, project: Projection<P>) -> Self {
         self.indexes.push(IndexDeclaration { name, project });
         self
     }
@@ -212,7 +212,7 @@ pub enum Mapping<P> {
     /// An index over the primaries: `project` calls its second argument once for each object a primary names.
     References(fn(&P, &mut dyn FnMut(Reference))),
     /// A function of the related object's JSON to the primaries.
-    Function(Arc<dyn Fn(&[u8]) -> Result<Vec<ObjectKey>, serde_json::Error> + Send + Sync>),
+    Function(MapFunction),
 }
 
 impl<P> Mapping<P> {
@@ -237,6 +237,12 @@ impl<P> Clone for Mapping<P> {
     }
 }
 
+/// Maps the JSON of a related object to the primaries it concerns.
+pub type MapFunction = Arc<dyn Fn(&[u8]) -> Result<Vec<ObjectKey>, serde_json::Error> + Send + Sync>;
+
+/// Calls its second argument once for each value of an object.
+pub type Projection<P> = fn(&P, &mut dyn FnMut(&str));
+
 /// An object that a primary names in its spec.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reference {
@@ -251,7 +257,7 @@ pub struct IndexDeclaration<P> {
     /// Its name: the lister method that queries it.
     pub name: &'static str,
     /// Calls its second argument once for each value of an object.
-    pub project: fn(&P, &mut dyn FnMut(&str)),
+    pub project: Projection<P>,
 }
 
 impl<P> fmt::Debug for Declaration<P> {

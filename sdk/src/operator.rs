@@ -44,8 +44,11 @@ impl Setup {
 /// An operator: declared, not yet running. Made by the `operator` function of a type that derives `Operator`.
 pub struct Operator {
     declared: Declared,
-    make: Box<dyn FnOnce(Setup) -> BoxFuture<'static, Result<(Controller, ReconcileFn)>> + Send>,
+    make: Make,
 }
+
+/// Makes the reconciler and the controller that calls it.
+type Make = Box<dyn FnOnce(Setup) -> BoxFuture<'static, Result<(Controller, ReconcileFn)>> + Send>;
 
 impl Operator {
     /// Joins the declaration of `P` and the way to make its reconciler.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
+use crate::declare::MapFunction;
 use crate::informer::{RawEvent, SharedInformer};
 use crate::queue::WorkQueue;
 use crate::reflector::{Failure, Target};
@@ -122,9 +123,6 @@ pub(crate) fn describe(target: &Target) -> String {
         narrowed.into_iter().filter_map(|(name, value)| Some(format!("{name} {}", value.as_ref()?))).collect();
     if parts.is_empty() { target.resource.to_string() } else { format!("{} ({})", target.resource, parts.join(", ")) }
 }
-
-/// The primaries that a related object, given as JSON, concerns.
-pub(crate) type MapFunction = Arc<dyn Fn(&[u8]) -> Result<Vec<ObjectKey>, serde_json::Error> + Send + Sync>;
 
 /// A user's map function, which runs inside the informer and must not be able to stop it.
 struct Guarded {

@@ -20,7 +20,7 @@ use crate::kubeconfig;
 use crate::kubectl::{self, KubectlError, Output};
 use crate::process::ProcessError;
 use crate::random;
-use crate::wait::eventually;
+use crate::wait::{Deadline, eventually, pause};
 
 /// How long requests that were received before a mark may take to end.
 const AUDIT_WITHIN: Duration = Duration::from_secs(30);
@@ -168,6 +168,19 @@ impl ControlPlane {
     /// When it ends, or is not ready in time.
     pub fn start_apiserver(&self) -> Result<(), StartError> {
         lock(&self.servers).start_apiserver(&self.layout)
+    }
+
+    /// Kills the API server, and starts it again `lasting` later: an outage in real time, as clients see it.
+    ///
+    /// # Errors
+    /// As [`ControlPlane::kill_apiserver`] and [`ControlPlane::start_apiserver`].
+    pub fn apiserver_outage(&self, lasting: Duration) -> Result<(), StartError> {
+        self.kill_apiserver()?;
+        let end = Deadline::after(lasting);
+        while !end.passed() {
+            pause();
+        }
+        self.start_apiserver()
     }
 
     /// Makes the fake kubelet change nothing more, except that it renews its Lease. Returns when changes under way

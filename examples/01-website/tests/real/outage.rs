@@ -1,7 +1,7 @@
 //! The API server goes away for twenty seconds.
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use controlplane::{ControlPlane, eventually};
+use controlplane::ControlPlane;
 
 use super::lifecycle::{wait_for, wait_gone, wait_ready, website};
 use super::operator::{Operator, Outcome, install};
@@ -18,10 +18,7 @@ pub(crate) fn an_outage_of_the_api_server_loses_nothing(cluster: &ControlPlane) 
         wait_ready(cluster, "default", name)?;
     }
 
-    cluster.kill_apiserver()?;
-    let started = Instant::now();
-    eventually("the outage to last", OUTAGE * 2, || Ok((started.elapsed() >= OUTAGE).then_some(())))?;
-    cluster.start_apiserver()?;
+    cluster.apiserver_outage(OUTAGE)?;
 
     // The operator still backs off: all of this happens behind its back.
     cluster.kubectl(&["apply", "-f", "-"], &website("edited", "edited", 3))?.success()?;
