@@ -148,7 +148,11 @@ pub(crate) fn a_changed_config_map_reconciles_exactly_its_websites(scope: &TestS
     let after = settled_again(&operator, &[key("one"), key("two"), key("three")])?;
     assert!(after[0] > settled[0] && after[1] > settled[1], "{settled:?} {after:?}");
     assert_eq!(after[2], settled[2], "three names another ConfigMap\n{}", operator.log());
-    Ok(())
+
+    cluster.kubectl(&["delete", "configmap/other", "-n", namespace], "")?.success()?;
+    let reason = ".status.conditions[?(@.type==\"Ready\")].reason";
+    wait_for(cluster, namespace, "website/three", reason, "ContentMissing")?;
+    wait_for(cluster, namespace, "website/one", reason, "Available")
 }
 
 pub(crate) fn cleanup_runs_before_the_finalizer_goes(scope: &TestScope) -> Outcome {
