@@ -35,8 +35,8 @@ use worker::Worker;
 ///
 /// | the reconcile | the key | its failure count |
 /// |---|---|---|
-/// | `Ok`, [`Action::await_change`] | waits for an event | forgotten |
-/// | `Ok`, [`Action::requeue_after`] | comes back after that time, or earlier by an event | forgotten |
+/// | `Ok`, [`Action::await_change`](crate::reconcile::Action::await_change) | waits for an event | forgotten |
+/// | `Ok`, [`Action::requeue_after`](crate::reconcile::Action::requeue_after) | comes back after that time, or earlier by an event | forgotten |
 /// | `Err`, transient or conflict | comes back after 5 ms, doubling up to 1000 s | grows |
 /// | `Err` with a delay | comes back after that delay | unchanged |
 /// | `Err`, terminal | waits for an event | forgotten |

@@ -10,9 +10,11 @@ use serde::{Deserialize, Serialize};
 /// A static website.
 #[derive(CustomResource, Operator, Serialize, Deserialize, JsonSchema, Clone, Debug)]
 #[kube(group = "demo.kubewright.dev", version = "v1", kind = "Website", namespaced, status = "WebsiteStatus")]
-#[kube(printcolumn(name = "Host", json_path = ".spec.host", type_ = "string"))]
-#[kube(printcolumn(name = "Ready", json_path = ".status.conditions[?(@.type==\"Ready\")].status", type_ = "string"))]
-#[kube(printcolumn(name = "Age", json_path = ".metadata.creationTimestamp", type_ = "date"))]
+#[kube(printcolumn = r#"{"name": "Host", "type": "string", "jsonPath": ".spec.host"}"#)]
+#[kube(
+    printcolumn = r#"{"name": "Ready", "type": "string", "jsonPath": ".status.conditions[?(@.type=='Ready')].status"}"#
+)]
+#[kube(printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#)]
 #[operator(owns(Deployment, Service), watches(ConfigMap, by = spec.content), index(by_host = spec.host), cleanup)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct WebsiteSpec {
