@@ -142,14 +142,9 @@ impl Writer {
             });
         }
         let request = request::apply(&resource, &desired.key, None, &self.manager, &desired.form);
-        let answer = match self.send("apply", &resource, &desired.key, false, request).await {
-            Ok(answer) => answer,
-            Err(error) => {
-                // Whether it arrived is not known, so what was remembered before it proves nothing any longer.
-                lock(&memory.children).remove(&id);
-                return Err(error);
-            }
-        };
+        // Without an answer it is not known what arrived, so what was remembered before proves nothing any longer.
+        lock(&memory.children).remove(&id);
+        let answer = self.send("apply", &resource, &desired.key, false, request).await?;
         let paths = FieldSet::applied_by(&self.manager, None, &answer).map(|set| self.sets.intern(set));
         let fingerprint = Fingerprint::of_answer(desired.digest, &answer, paths, view);
         let typed: C = serde_json::from_value(answer).map_err(|source| Error::Answer {
@@ -223,6 +218,7 @@ impl Writer {
         }
         let Some(conditions) = memory.state(&current, statement, &now) else { return Ok(()) };
         let form = status_form(primary, json!({ "conditions": conditions }));
+        memory.doubt();
         let answer = self.apply_status(primary, &manager, &form).await?;
         memory.learn(&answer, &manager, conditions);
         Ok(())
@@ -243,8 +239,8 @@ impl Writer {
         if decision != Decision::Apply {
             return Ok(());
         }
-        let answer = self.apply_status(primary, &manager, &status_form(primary, rest)).await;
-        let answer = answer.inspect_err(|_| memory.rest = None)?;
+        memory.rest = None;
+        let answer = self.apply_status(primary, &manager, &status_form(primary, rest)).await?;
         let paths = FieldSet::applied_by(&manager, Some("status"), &answer).map(|set| self.sets.intern(set));
         memory.learn_rest(&answer, Fingerprint::of_answer(digest, &answer, paths, View::Full));
         Ok(())

@@ -18,6 +18,8 @@ pub(crate) struct Api {
     pub(crate) version: u64,
     pub(crate) log: Vec<String>,
     pub(crate) fail_next: Option<u16>,
+    /// Takes the next request in and never answers it.
+    pub(crate) hang_next: bool,
 }
 
 impl Api {
@@ -203,6 +205,11 @@ impl World {
     }
 }
 
+/// Drops a write whose answer does not come, as a deadline does.
+async fn cut_off<T>(write: impl Future<Output = T>) -> Option<T> {
+    clock::timeout(std::time::Duration::from_secs(1), write).await
+}
+
 /// A client whose every request `api` answers.
 pub(crate) fn client(api: &Arc<Mutex<Api>>) -> Client {
     let api = Arc::clone(api);
@@ -212,6 +219,10 @@ pub(crate) fn client(api: &Arc<Mutex<Api>>) -> Client {
             let (head, body) = request.into_parts();
             let body = body.collect().await.unwrap().to_bytes();
             let (code, answer) = api.lock().unwrap().answer(&head.method, &head.uri, &body);
+            let hangs = std::mem::take(&mut api.lock().unwrap().hang_next);
+            if hangs {
+                std::future::pending::<()>().await;
+            }
             let answer = Response::builder().status(code).body(Body::from(answer.to_string().into_bytes()));
             Ok::<_, Infallible>(answer.unwrap())
         }
@@ -394,6 +405,40 @@ async fn the_status_is_set_once_and_again_when_edited() {
     assert_eq!(set(&world, "y").await, 1);
     let status = world.api.lock().unwrap().objects[PRIMARY]["status"].clone();
     assert_eq!((&status["url"], &status["observedGeneration"]), (&json!("y"), &json!(1)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_status_write_that_was_cut_off_proves_nothing() {
+    let world = World::new();
+    let set = async |status: Value| {
+        world.writer.set_status(&world.subject(world.cached(PRIMARY)), status).await.unwrap();
+        world.requests().len()
+    };
+    assert_eq!(set(json!({"url": "x"})).await, 1);
+    world.api.lock().unwrap().hang_next = true;
+    assert_eq!(cut_off(set(json!({"url": "x", "extra": "y"}))).await, None);
+    world.requests();
+    assert_eq!(world.api.lock().unwrap().objects[PRIMARY]["status"]["extra"], "y", "and it had arrived");
+    assert_eq!(set(json!({"url": "x"})).await, 1, "or the extra field would stay for ever");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_condition_that_was_cut_off_is_kept_by_the_next_one() {
+    for cut in [true, false] {
+        let world = World::new();
+        world.state("Ready", "True", world.cached(PRIMARY)).await;
+        let old = world.cached(PRIMARY);
+        if cut {
+            world.api.lock().unwrap().hang_next = true;
+            assert_eq!(cut_off(world.state("Synced", "True", old.clone())).await, None);
+        } else {
+            world.state("Synced", "True", old.clone()).await;
+        }
+        // The cache does not show it yet.
+        world.state("Ready", "False", old).await;
+        let entries = world.api.lock().unwrap().objects[PRIMARY]["metadata"]["managedFields"].to_string();
+        assert!(entries.contains("Synced"), "given up: {entries}");
+    }
 }
 
 #[tokio::test]
