@@ -10,6 +10,7 @@ use crate::clock;
 use crate::declare::View;
 use crate::declare::crd::StatusSchema;
 use crate::resource::{Kind, ObjectKey, ResourceType, ResourceVersion};
+use crate::store::decode::redact;
 use crate::wire::RawObject;
 
 mod contain;
@@ -154,7 +155,7 @@ impl Writer {
             verb: "apply",
             kind: resource.kind,
             key: desired.key,
-            source,
+            source: redact(source),
         })?;
         let typed = Arc::new(typed);
         let mut child = Child::default();
@@ -370,7 +371,7 @@ fn decode(verb: &'static str, resource: &ResourceType, key: &ObjectKey, body: &[
         verb,
         kind: resource.kind.clone(),
         key: key.clone(),
-        source,
+        source: redact(source),
     })
 }
 

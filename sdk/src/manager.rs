@@ -84,7 +84,7 @@ impl Manager {
     ///
     /// # Errors
     /// [`Error::Signals`] when the operating system refuses.
-    pub fn stop_on_signals(mut self) -> Result<Self, Error> {
+    pub fn stop_on_signals(self) -> Result<Self, Error> {
         let signals = signals::listen().map_err(Error::Signals)?;
         Ok(self.stop_on(signals))
     }

@@ -318,6 +318,16 @@ async fn a_failed_write_proves_nothing() {
 }
 
 #[tokio::test]
+async fn an_answer_that_does_not_decode_is_not_quoted() {
+    let world = World::new();
+    world.apply("x", None).await.unwrap();
+    world.edit(CHILD, |child| child["immutable"] = json!("sesame"));
+    let error = crate::Error::from(world.apply("y", None).await.expect_err("a string for a boolean"));
+    assert!(!format!("{error} {error:?}").contains("sesame"), "{error}");
+    assert!(error.to_string().contains("expected a boolean"), "{error}");
+}
+
+#[tokio::test]
 async fn children_of_others_are_neither_applied_nor_deleted() {
     let world = World::new();
     world.apply("x", None).await.unwrap();

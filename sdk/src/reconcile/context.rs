@@ -6,6 +6,7 @@ use crate::apply::{Applied, Owner, Statement, Subject};
 use crate::declare::{OwnedBy, Primary, Role, View};
 use crate::informer::declared::DeclaredLister;
 use crate::resource::{Kind, ObjectKey, ResourceType};
+use crate::store::decode::decode;
 use crate::store::lister::Lister;
 
 use super::error::{Error, Result};
@@ -79,7 +80,7 @@ impl<P: Primary> Context<P> {
                 match parts.iter().find_map(|(lister, _)| lister.get(key).transpose()) {
                     Some(child) => child?,
                     // It vanished between the two looks; what was seen is as true as any later answer.
-                    None => Arc::new(serde_json::from_slice(object.json())?),
+                    None => Arc::new(decode(&object)?),
                 }
             }
         })
