@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 #[derive(CustomResource, Operator, Serialize, Deserialize, JsonSchema, Clone, Debug)]
 #[kube(group = "demo.kubewright.dev", version = "v1", kind = "Website", namespaced, status = "WebsiteStatus")]
 #[kube(printcolumn(name = "Host", json_path = ".spec.host", type_ = "string"))]
+#[kube(printcolumn(name = "Ready", json_path = ".status.conditions[?(@.type==\"Ready\")].status", type_ = "string"))]
+#[kube(printcolumn(name = "Age", json_path = ".metadata.creationTimestamp", type_ = "date"))]
 #[operator(owns(Deployment, Service), watches(ConfigMap, by = spec.content), index(by_host = spec.host), cleanup)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct WebsiteSpec {

@@ -37,8 +37,8 @@ pub(crate) fn a_missing_permission_is_named(scope: &TestScope) -> Outcome {
         printed(&["rbac", "--service-account", "website", "--namespace", namespace, "--watch-namespace", namespace])?;
     cluster.kubectl(&["delete", "-f", "-"], &rbac)?.success()?;
     let operator = Operator::start(&kubeconfig, &arguments)?;
-    refused(&operator, &["deployments.apps", "list", "rbac"])?;
-    refused(&operator, &["websites.demo.kubewright.dev", "list", "rbac"])?;
+    refused(&operator, &["deployments.apps", "not allowed to", "rbac"])?;
+    refused(&operator, &["websites.demo.kubewright.dev", "not allowed to", "rbac"])?;
 
     cluster.kubectl(&["apply", "-f", "-"], &rbac)?.success()?;
     operator.ready()
