@@ -164,7 +164,10 @@ impl RelationAttr {
             match key(&item) {
                 Some(option) if OPTIONS.iter().any(|known| option == known) => options.push(item),
                 _ => match KindAttr::read(&item) {
-                    Some(kind) => kinds.push(kind),
+                    Some(kind) => match kind.accessor.as_ref().map(method_name) {
+                        Some(Err(error)) => ctxt.push(error.into()),
+                        _ => kinds.push(kind),
+                    },
                     None => {
                         ctxt.push(unknown(&item, &OPTIONS));
                         sound = false;
@@ -199,7 +202,7 @@ impl IndexAttr {
             || Error::custom("an index is a name and a field: write `index(by_host = spec.host)`").with_span(entry);
         match entry {
             NestedMeta::Meta(Meta::NameValue(pair)) => {
-                let name = pair.path.get_ident().ok_or_else(wrong)?.clone();
+                let name = method_name(pair.path.get_ident().ok_or_else(wrong)?)?;
                 Ok(Self { name, by: Projection::from_expr(&pair.value)? })
             }
             _ => Err(wrong()),
@@ -220,6 +223,9 @@ impl FromMeta for Projection {
             rest = &field.base;
         }
         let Expr::Path(start) = rest else { return Err(wrong()) };
+        if start.qself.is_some() || start.path.is_ident("_") {
+            return Err(wrong());
+        }
         if members.is_empty() {
             return Ok(Self::Function(start.path.clone()));
         }
@@ -276,7 +282,7 @@ impl FromMeta for Number {
 impl FromMeta for CratePath {
     fn from_expr(expr: &Expr) -> darling::Result<Self> {
         match expr {
-            Expr::Path(path) => Ok(Self(path.path.clone())),
+            Expr::Path(path) if path.qself.is_none() => Ok(Self(path.path.clone())),
             _ => Err(Error::custom("write a path without quotes, such as `crate = ::kubewright`").with_span(expr)),
         }
     }
@@ -302,6 +308,14 @@ impl KubeAttr {
             }
         }
         found
+    }
+}
+
+/// Takes what a generated method is to be called.
+fn method_name(name: &Ident) -> darling::Result<Ident> {
+    match syn::parse_str::<Ident>(&name.to_string()) {
+        Ok(_) => Ok(name.clone()),
+        Err(_) => Err(Error::custom(format!("`{name}` is a keyword: give another name")).with_span(name)),
     }
 }
 

@@ -135,7 +135,7 @@ mod fallback;
 ///
 /// ## `name = "websites"`
 ///
-/// The name of the controller in logs, metrics and field managers: the kind in lower case unless written.
+/// The name of the controller in logs, probes and field managers: the kind in lower case unless written.
 ///
 /// ## `crate = ::path`
 ///

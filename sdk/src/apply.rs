@@ -10,6 +10,7 @@ use crate::clock;
 use crate::declare::View;
 use crate::declare::crd::StatusSchema;
 use crate::resource::{Kind, ObjectKey, ResourceType, ResourceVersion};
+use crate::store::decode::redact;
 use crate::wire::RawObject;
 
 mod contain;
@@ -108,17 +109,20 @@ impl Writer {
     }
 
     /// Applies a child of `owner`, unless the memory of the last answer or the cached child prove that nothing would
-    /// change. `cached` looks the child up, `view` says how much of it is cached.
+    /// change. `cached` looks the child up and says how much of it is cached; `view` says so of one that is not yet.
     pub(crate) async fn apply<C: Kind>(
         &self,
         owner: &Owner,
         child: &C,
         view: View,
-        cached: impl FnOnce(&ObjectKey) -> Option<Arc<RawObject>>,
+        cached: impl FnOnce(&ObjectKey) -> Option<(Arc<RawObject>, View)>,
     ) -> Result<Applied<C>, Error> {
         let desired = Desired::build(child, owner)?;
         let resource = ResourceType::of::<C>();
-        let live = cached(&desired.key);
+        let (live, view) = match cached(&desired.key) {
+            Some((live, view)) => (Some(live), view),
+            None => (None, view),
+        };
         if let Some(live) = &live {
             refuse_foreign(&resource, owner, live)?;
         }
@@ -142,21 +146,16 @@ impl Writer {
             });
         }
         let request = request::apply(&resource, &desired.key, None, &self.manager, &desired.form);
-        let answer = match self.send("apply", &resource, &desired.key, false, request).await {
-            Ok(answer) => answer,
-            Err(error) => {
-                // Whether it arrived is not known, so what was remembered before it proves nothing any longer.
-                lock(&memory.children).remove(&id);
-                return Err(error);
-            }
-        };
+        // Without an answer it is not known what arrived, so what was remembered before proves nothing any longer.
+        lock(&memory.children).remove(&id);
+        let answer = self.send("apply", &resource, &desired.key, false, request).await?;
         let paths = FieldSet::applied_by(&self.manager, None, &answer).map(|set| self.sets.intern(set));
         let fingerprint = Fingerprint::of_answer(desired.digest, &answer, paths, view);
         let typed: C = serde_json::from_value(answer).map_err(|source| Error::Answer {
             verb: "apply",
             kind: resource.kind,
             key: desired.key,
-            source,
+            source: redact(source),
         })?;
         let typed = Arc::new(typed);
         let mut child = Child::default();
@@ -223,6 +222,7 @@ impl Writer {
         }
         let Some(conditions) = memory.state(&current, statement, &now) else { return Ok(()) };
         let form = status_form(primary, json!({ "conditions": conditions }));
+        memory.doubt();
         let answer = self.apply_status(primary, &manager, &form).await?;
         memory.learn(&answer, &manager, conditions);
         Ok(())
@@ -243,8 +243,8 @@ impl Writer {
         if decision != Decision::Apply {
             return Ok(());
         }
-        let answer = self.apply_status(primary, &manager, &status_form(primary, rest)).await;
-        let answer = answer.inspect_err(|_| memory.rest = None)?;
+        memory.rest = None;
+        let answer = self.apply_status(primary, &manager, &status_form(primary, rest)).await?;
         let paths = FieldSet::applied_by(&manager, Some("status"), &answer).map(|set| self.sets.intern(set));
         memory.learn_rest(&answer, Fingerprint::of_answer(digest, &answer, paths, View::Full));
         Ok(())
@@ -371,7 +371,7 @@ fn decode(verb: &'static str, resource: &ResourceType, key: &ObjectKey, body: &[
         verb,
         kind: resource.kind.clone(),
         key: key.clone(),
-        source,
+        source: redact(source),
     })
 }
 

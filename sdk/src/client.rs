@@ -77,7 +77,7 @@ impl Client {
     /// [`Error::Configuration`] when certificates, credentials or the proxy can not be used.
     pub fn from_config(mut config: kube::Config) -> Result<Self, Error> {
         config.default_retry = false;
-        let url = config.cluster_url.to_string();
+        let url = without_credentials(&config.cluster_url);
         let inner = kube::Client::try_from(config)
             .map_err(|error| config::Error::Connection { url: url.clone(), problem: error.to_string() })?;
         Ok(Self { inner, url: url.trim_end_matches('/').into() })
@@ -176,6 +176,15 @@ async fn collect(mut body: kube::client::Body, limit: usize) -> Result<Collected
         collected.extend_from_slice(&data);
     }
     Ok(Collected::Whole(collected.freeze()))
+}
+
+/// Returns the URL for messages, where a user and a password in it have no place.
+fn without_credentials(url: &http::Uri) -> String {
+    let text = url.to_string();
+    match url.authority().and_then(|authority| authority.as_str().rsplit_once('@')) {
+        Some((credentials, _)) => text.replacen(&format!("{credentials}@"), "", 1),
+        None => text,
+    }
 }
 
 fn is_read(method: &Method) -> bool {

@@ -43,6 +43,9 @@ use worker::Worker;
 /// | panicked, or passed its deadline | as a transient error | grows |
 ///
 /// This is controller-runtime's table; it differs in that an error's own delay is kept.
+///
+/// [`Action::await_change`]: crate::reconcile::Action::await_change
+/// [`Action::requeue_after`]: crate::reconcile::Action::requeue_after
 pub struct Controller {
     name: Arc<str>,
     concurrency: usize,

@@ -50,7 +50,7 @@ impl<S: CanOwn<C::Scope>, C: Kind> OwnableIn<S> for C {}
 
 /// Everything one operator declares about its primary kind `P`.
 pub struct Declaration<P> {
-    /// Name of the controller: in logs, field managers and metrics.
+    /// Name of the controller: in logs, field managers and status.
     pub name: &'static str,
     /// The primary kind.
     pub primary: ResourceType,

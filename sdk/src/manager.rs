@@ -19,7 +19,7 @@ use crate::reconcile::ReconcileFn;
 
 mod health;
 
-mod signals;
+pub(crate) mod signals;
 
 mod stop;
 
@@ -84,9 +84,15 @@ impl Manager {
     ///
     /// # Errors
     /// [`Error::Signals`] when the operating system refuses.
-    pub fn stop_on_signals(mut self) -> Result<Self, Error> {
-        self.signals = signals::listen().map_err(Error::Signals)?;
-        Ok(self)
+    pub fn stop_on_signals(self) -> Result<Self, Error> {
+        let signals = signals::listen().map_err(Error::Signals)?;
+        Ok(self.stop_on(signals))
+    }
+
+    /// Stops at these signals.
+    pub(crate) fn stop_on(mut self, signals: Signals) -> Self {
+        self.signals = signals;
+        self
     }
 
     /// Returns a handle that stops it.

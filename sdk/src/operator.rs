@@ -25,7 +25,7 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// Makes a setup by hand, for operators that run without [`crate::main`].
+    /// Makes a setup by hand, for operators that run without `kubewright::main`.
     pub fn new(client: Client, informers: InformerFactory) -> Self {
         Self { client, informers }
     }
@@ -78,8 +78,11 @@ impl Operator {
         &self.declared
     }
 
-    /// Makes its reconciler, and the controller that calls it.
-    pub(crate) async fn controller(self, setup: Setup) -> Result<(Controller, ReconcileFn)> {
+    /// Makes its reconciler, and the controller that calls it: what `Manager::controller` takes.
+    ///
+    /// # Errors
+    /// That of the function that makes the reconciler.
+    pub async fn controller(self, setup: Setup) -> Result<(Controller, ReconcileFn)> {
         (self.make)(setup).await
     }
 }

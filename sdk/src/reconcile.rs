@@ -27,6 +27,9 @@ pub trait Reconciler<P: Primary>: Send + Sync + 'static {
 
     /// Undoes what owner references do not, before the finalizer goes. Only called where a cleanup is declared.
     ///
+    /// May be called again for the same object, also after it was done: by an event before the finalizer could be
+    /// removed, or after a restart.
+    ///
     /// # Errors
     /// As [`Reconciler::reconcile`]; the finalizer stays.
     fn cleanup(&self, object: Arc<P>, ctx: Context<P>) -> impl Future<Output = Result<Cleanup>> + Send {
@@ -34,7 +37,8 @@ pub trait Reconciler<P: Primary>: Send + Sync + 'static {
         std::future::ready(Ok(Cleanup::done()))
     }
 
-    /// Told that an object vanished, for state kept in memory.
+    /// Told that an object vanished, or that another took its key, for state kept in memory. May be told of a key twice,
+    /// and of one that was never reconciled.
     fn forget(&self, key: &ObjectKey) {
         let _ = key;
     }

@@ -117,3 +117,40 @@ fn for_each_operator(items: &[Item], act: &mut dyn FnMut(TokenStream)) {
 fn derives_operator(attribute: &Attribute) -> bool {
     attribute.path().is_ident("derive") && attribute.to_token_stream().to_string().contains("Operator")
 }
+
+/// Words that attributes are made of, and some that they are not.
+const WORDS: &str = r#"owns watches index cleanup finalizer concurrency name status crate labels fields namespace metadata by map
+Deployment cm::Certificate Vec<u8> r#type r#Type self spec.content spec.0.1 self.host <T~as~N>::of names::<u8>
+|x|~x = = = , , , "a" "" "Ä/" 0 9999999999999999999999 -1 _ .. # :: by_host"#;
+
+#[test]
+fn an_attribute_of_any_words_gives_items_or_errors_and_no_panic() {
+    let vocabulary: Vec<String> = WORDS.split_whitespace().map(|word| word.replace('~', " ")).collect();
+    let mut seed = 7_u64;
+    let mut draw = move |below: usize| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(seed >> 33).unwrap() % below
+    };
+    let mut sound = 0;
+    for _ in 0..500 {
+        let mut words = |count: usize| {
+            (0..count).map(|_| vocabulary[draw(vocabulary.len())].as_str()).collect::<Vec<_>>().join(" ")
+        };
+        let inner = words(4);
+        let outer = words(3);
+        let text = format!("{outer} ({inner}) , index(by_x = spec.host) , {}", words(3));
+        for attribute in
+            [text.clone(), format!("owns({inner})"), format!("watches({inner})"), format!("index({inner})"), outer]
+        {
+            let source = format!(
+                "#[kube(group = \"g.example\", version = \"v1\", kind = \"Website\")] #[operator({attribute})] struct WebsiteSpec {{ host: String }}"
+            );
+            let Ok(input) = source.parse::<TokenStream>() else { continue };
+            let expansion = derive(input);
+            let file = syn::parse2::<syn::File>(expansion.clone());
+            assert!(file.is_ok(), "{attribute}: {:?} {expansion}", file.err());
+            sound += usize::from(!expansion.to_string().contains("compile_error"));
+        }
+    }
+    assert!(sound > 0, "nothing was expanded");
+}

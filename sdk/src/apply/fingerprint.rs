@@ -46,7 +46,7 @@ pub(crate) struct Fingerprint {
 #[derive(Clone, Debug)]
 enum Proof {
     /// We own these paths, and this is what the API server held at them.
-    Owned { paths: Arc<FieldSet>, projection: u64 },
+    Owned { paths: Arc<FieldSet>, view: View, projection: u64 },
     /// The object holds the desired form; which paths we own is not known.
     Contained,
 }
@@ -104,7 +104,7 @@ impl Fingerprint {
     pub(crate) fn of_answer(desired: u64, answer: &Value, paths: Option<Arc<FieldSet>>, view: View) -> Self {
         let text = |pointer| answer.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
         let proof = match paths {
-            Some(paths) => Proof::Owned { projection: project(&paths, answer, view), paths },
+            Some(paths) => Proof::Owned { projection: project(&paths, answer, view), view, paths },
             None => Proof::Contained,
         };
         Self {
@@ -134,8 +134,9 @@ impl Fingerprint {
         if live.version.compare(&self.version) == Some(Ordering::Less) {
             return Some(Decision::Behind);
         }
-        let Proof::Owned { paths, projection } = &self.proof else { return None };
-        if live.uid != &*self.uid {
+        let Proof::Owned { paths, view: seen_in, projection } = &self.proof else { return None };
+        // Of another life, or of another part of the object than the one that was hashed, it says nothing.
+        if live.uid != &*self.uid || *seen_in != view {
             return None;
         }
         // Of an object cached as metadata only the generation speaks for the rest, where the kind has one.

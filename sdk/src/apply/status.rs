@@ -29,6 +29,8 @@ pub(crate) struct StatusMemory {
     answered: Option<(ResourceVersion, Value)>,
     /// The conditions we own, as of the last answer. `None` until known.
     held: Option<Vec<Value>>,
+    /// Whether conditions were sent since, and nothing is known of what became of them.
+    doubtful: bool,
     /// Proof that the rest of the status is as set.
     pub(crate) rest: Option<Fingerprint>,
 }
@@ -39,6 +41,12 @@ impl StatusMemory {
         if *self.uid != *uid {
             *self = Self { uid: uid.into(), ..Self::default() };
         }
+    }
+
+    /// Says that conditions are sent. Until [`StatusMemory::learn`] tells the outcome, ours may be more than are known:
+    /// the request may fail on its way back, or whoever waits for it may be dropped.
+    pub(crate) fn doubt(&mut self) {
+        self.doubtful = true;
     }
 
     /// Takes in an answer that says nothing of our conditions.
@@ -56,6 +64,7 @@ impl StatusMemory {
             None => sent,
         });
         self.answered = Some((version, status));
+        self.doubtful = false;
     }
 
     /// Returns the newest status known: the cached one, or that of our last answer where the cache is behind it.
@@ -69,10 +78,11 @@ impl StatusMemory {
         }
     }
 
-    /// Says whether a live read is needed to know which conditions are ours: only after a restart, and only if there
-    /// are others than the one that is set.
+    /// Says whether a live read is needed to know which conditions are ours: after a write of unknown outcome, and after
+    /// a restart if there are others than the one that is set.
     pub(crate) fn needs_read(&self, current: &Value, statement: &Statement<'_>) -> bool {
-        self.held.is_none() && conditions(current).iter().any(|condition| condition["type"] != statement.kind)
+        self.doubtful
+            || self.held.is_none() && conditions(current).iter().any(|condition| condition["type"] != statement.kind)
     }
 
     /// Builds the conditions to send: ours, with `statement` in its place. `None` when it is stated already.

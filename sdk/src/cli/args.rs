@@ -1,10 +1,13 @@
 //! The command line, as clap reads and explains it.
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use tracing_subscriber::EnvFilter;
+
+use crate::admin;
 
 /// The whole command line.
 #[derive(Debug, Parser)]
@@ -45,8 +48,8 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "NAMESPACE", env = "WATCH_NAMESPACE", default_value = "", hide_default_value = true,
         value_parser = namespace_or_all)]
     pub(super) watch_namespace: WatchNamespace,
-    /// Where /livez, /readyz and /metrics are served; 0 turns them off
-    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8081", value_parser = probe_address)]
+    /// Where /livez and /readyz are served; 0 turns them off
+    #[arg(long, value_name = "ADDRESS", default_value_t, value_parser = probe_address)]
     pub(super) health_probe_bind_address: ProbeAddress,
     /// Form of the log on standard error
     #[arg(long, value_name = "FORMAT", default_value = "text")]
@@ -63,6 +66,21 @@ pub(super) struct WatchNamespace(pub(super) Option<String>);
 /// Where probes are served, if at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ProbeAddress(pub(super) Option<SocketAddr>);
+
+impl Default for ProbeAddress {
+    fn default() -> Self {
+        Self(Some(admin::DEFAULT_ADDRESS))
+    }
+}
+
+impl fmt::Display for ProbeAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(address) => address.fmt(f),
+            None => f.write_str("0"),
+        }
+    }
+}
 
 /// Forms of a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -93,7 +111,7 @@ pub(super) struct ManifestsArgs {
     /// Image that holds this program as its entry point
     #[arg(long, value_name = "IMAGE")]
     pub(super) image: String,
-    /// Namespace to run in, made unless it is `default` [default: the operator's name and `-system`]
+    /// Namespace to run in, made unless it comes with the cluster [default: the operator's name and `-system`]
     #[arg(long, value_name = "NAMESPACE", value_parser = object_name)]
     pub(super) namespace: Option<String>,
     /// Watch namespaced objects in this namespace only, and be allowed no more

@@ -7,12 +7,10 @@ use kube::core::ObjectMeta;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::admin;
 use crate::declare::rbac::{self, Account, Declared};
 
 use super::args::{ManifestsArgs, RbacArgs};
-
-/// The port probes are served at, unless `--health-probe-bind-address` says otherwise.
-const PROBE_PORT: i32 = 8081;
 
 /// Collects YAML documents.
 #[derive(Debug, Default)]
@@ -87,7 +85,7 @@ pub(super) fn manifests(
         ObjectMeta { name: Some(name), namespace: Some(namespace.clone()), labels: Some(labels), ..Default::default() };
     let mut documents = Documents::default();
     documents.push_crds(operators)?;
-    if namespace != "default" {
+    if !comes_with_cluster(&namespace) {
         documents.push(&restricted(&namespace))?;
     }
     documents.push(&ServiceAccount { metadata: metadata.clone(), ..ServiceAccount::default() })?;
@@ -111,6 +109,11 @@ fn default_name(operators: &[Declared], program: &str) -> String {
     }
 }
 
+/// Its labels are not ours to change: `restricted` would keep the cluster's own pods from starting.
+fn comes_with_cluster(namespace: &str) -> bool {
+    namespace == "default" || namespace.starts_with("kube-")
+}
+
 fn restricted(name: &str) -> Namespace {
     let labels = BTreeMap::from([("pod-security.kubernetes.io/enforce".to_owned(), "restricted".to_owned())]);
     let metadata = ObjectMeta { name: Some(name.to_owned()), labels: Some(labels), ..ObjectMeta::default() };
@@ -126,7 +129,7 @@ fn deployment(metadata: ObjectMeta, args: &ManifestsArgs) -> impl Serialize {
         "name": "operator",
         "image": args.image,
         "args": ["run"],
-        "ports": [{"name": "probes", "containerPort": PROBE_PORT}],
+        "ports": [{"name": "probes", "containerPort": admin::DEFAULT_ADDRESS.port()}],
         "livenessProbe": probe("/livez"),
         "readinessProbe": probe("/readyz"),
         "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}},
@@ -209,6 +212,14 @@ mod tests {
             args(Some("default"), Some("web")),
             &["CustomResourceDefinition", "ServiceAccount", "Role", "RoleBinding", "Deployment"],
         );
+    }
+
+    #[test]
+    fn a_namespace_that_comes_with_the_cluster_is_not_restricted() {
+        for namespace in ["default", "kube-system"] {
+            let kinds = kinds(&manifests(&[operator("site")], &args(Some(namespace), None), "bin").unwrap());
+            assert!(!kinds.contains(&"Namespace".to_owned()), "{namespace}: {kinds:?}");
+        }
     }
 
     #[test]

@@ -1,11 +1,14 @@
 //! Running the operators: logs, runtime, client, and the manager that does the rest.
 use std::io::{self, IsTerminal};
 
+use futures_util::StreamExt;
+use tokio::runtime::Runtime;
 use tracing_subscriber::EnvFilter;
 
 use crate::admin::Admin;
 use crate::client::{Client, ConfigOptions};
 use crate::informer::factory::InformerFactory;
+use crate::manager::signals::{self, Signals};
 use crate::manager::{Manager, Outcome};
 use crate::operator::{Operator, Setup};
 
@@ -16,7 +19,7 @@ pub(super) fn run(operators: Vec<Operator>, args: &RunArgs) -> Result<(), String
     log(args);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| format!("cannot start the runtime: {error}"))?;
-    runtime.block_on(async {
+    to_end(runtime, async {
         let options = ConfigOptions { kubeconfig: args.kubeconfig.clone(), context: args.context.clone() };
         let client = Client::from_options(&options).await.map_err(|error| chain(&error))?;
         let options = RunOptions {
@@ -25,6 +28,14 @@ pub(super) fn run(operators: Vec<Operator>, args: &RunArgs) -> Result<(), String
         };
         operate(client, operators, options).await
     })
+}
+
+/// Runs `future`, and then waits for no thread: one that a handler or a reconcile blocks for good cannot be ended, and
+/// would keep the process until it is killed.
+fn to_end<T>(runtime: Runtime, future: impl Future<Output = T>) -> T {
+    let output = runtime.block_on(future);
+    runtime.shutdown_background();
+    output
 }
 
 /// What `run` was told.
@@ -44,19 +55,35 @@ async fn operate(client: Client, operators: Vec<Operator>, options: RunOptions) 
         Some(namespace) => informers.in_namespace(namespace),
         None => informers,
     };
-    let mut manager = Manager::new(informers.clone()).stop_on_signals().map_err(|error| chain(&error))?;
+    let mut manager = Manager::new(informers.clone());
     if let Some(address) = options.probe_address {
         manager = manager.admin(listen(address).await?);
     }
+    let mut signals = signals::listen().map_err(|error| format!("cannot listen for SIGTERM and SIGINT: {error}"))?;
+    let setup = Setup::new(client, informers);
     for operator in operators {
         let name = operator.declared().name;
-        let made = operator.controller(Setup::new(client.clone(), informers.clone())).await;
+        let Some(made) = unless_signalled(&mut signals, operator.controller(setup.clone())).await else {
+            tracing::info!(operator = name, "stopped before the operator was set up");
+            return Ok(());
+        };
         let (controller, reconcile) = made.map_err(|error| format!("cannot set up the operator {name}: {error}"))?;
         manager = manager.controller(controller, reconcile);
     }
+    let manager = manager.stop_on(signals);
     match manager.run().await.map_err(|error| chain(&error))? {
         Outcome::Aborted => Err("stopped at once by a second signal; reconciles that ran were dropped".to_owned()),
         _ => Ok(()),
+    }
+}
+
+/// Sets up, unless a signal comes first: whoever waits there for another system must be able to be stopped, and it is
+/// the manager that heeds signals later.
+async fn unless_signalled<T>(signals: &mut Signals, setup: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        biased;
+        Some(_) = signals.next() => None,
+        made = setup => Some(made),
     }
 }
 
@@ -90,4 +117,43 @@ fn chain(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     message
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use futures_util::stream;
+
+    use super::*;
+
+    #[test]
+    fn a_thread_that_is_blocked_does_not_hold_the_process() {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+        let (gate, closed) = mpsc::channel::<()>();
+        let (ended, end) = mpsc::channel();
+        std::thread::spawn(move || {
+            to_end(runtime, async {
+                let (blocks, blocking) = tokio::sync::oneshot::channel();
+                drop(tokio::task::spawn_blocking(move || {
+                    blocks.send(()).unwrap();
+                    closed.recv()
+                }));
+                blocking.await.unwrap();
+            });
+            ended.send(()).unwrap();
+        });
+        assert_eq!(end.recv_timeout(Duration::from_secs(10)), Ok(()), "still waiting for the blocked thread");
+        drop(gate);
+    }
+
+    #[tokio::test]
+    async fn a_setup_that_hangs_can_be_stopped() {
+        let mut none: Signals = stream::pending().boxed();
+        assert_eq!(unless_signalled(&mut none, std::future::ready(7)).await, Some(7));
+        let mut terminate: Signals = stream::iter(["SIGTERM"]).boxed();
+        assert_eq!(unless_signalled(&mut terminate, std::future::pending::<()>()).await, None);
+        assert_eq!(unless_signalled(&mut terminate, std::future::ready(7)).await, Some(7), "the stream has ended");
+    }
 }

@@ -28,6 +28,9 @@ impl ConfigOptions {
 
     pub(super) async fn load_from(&self, environment: &Environment) -> Result<kube::Config, Error> {
         let Some(found) = self.locate(environment)? else {
+            if let Some(context) = &self.context {
+                return Err(Error::ContextWithoutKubeconfig { context: context.clone() });
+            }
             return kube::Config::incluster().map_err(|error| Error::InCluster { problem: error.to_string() });
         };
         let kubeconfig = found.read()?;
@@ -177,6 +180,15 @@ pub enum Error {
         file: String,
         /// The contexts that exist.
         known: Vec<String>,
+    },
+    /// A context was chosen, and there is no kubeconfig that could have one.
+    #[error(
+        "there is no kubeconfig with a context `{context}`, only the service account of this pod: pass --kubeconfig, or \
+         leave --context out"
+    )]
+    ContextWithoutKubeconfig {
+        /// The context that was asked for.
+        context: String,
     },
     /// This is a pod, and its service account can not be used.
     #[error(

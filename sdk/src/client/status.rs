@@ -31,11 +31,8 @@ impl Status {
     pub(crate) fn parse(code: u16, headers: &http::HeaderMap, body: &[u8]) -> Self {
         let mut status = Self::from_json(body).unwrap_or_else(|| Self::from_text(headers, body));
         status.code = code;
-        if let Some(seconds) =
-            headers.get(http::header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok())
-        {
-            status.retry_after = Some(Duration::from_secs(seconds).min(MAX_RETRY_AFTER));
-        }
+        let seconds = headers.get(http::header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+        status.retry_after = seconds.and_then(wait).or(status.retry_after);
         status
     }
 
@@ -51,7 +48,7 @@ impl Status {
             code: wire.code.unwrap_or_default(),
             reason: wire.reason.unwrap_or_default(),
             message: shorten(&wire.message.unwrap_or_default()),
-            retry_after: seconds.filter(|seconds| *seconds > 0).map(|s| Duration::from_secs(s).min(MAX_RETRY_AFTER)),
+            retry_after: seconds.and_then(wait),
             causes: details.causes.unwrap_or_default().into_iter().filter_map(|cause| cause.reason).collect(),
         })
     }
@@ -91,6 +88,11 @@ impl std::fmt::Display for Status {
         }
         if self.message.is_empty() { Ok(()) } else { write!(f, ": {}", self.message) }
     }
+}
+
+/// No time at all is no advice: whoever followed it would not back off.
+fn wait(seconds: u64) -> Option<Duration> {
+    (seconds > 0).then(|| Duration::from_secs(seconds).min(MAX_RETRY_AFTER))
 }
 
 /// Cuts the text, and takes control characters out, so that a message can not break a log or a terminal.

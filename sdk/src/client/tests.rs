@@ -108,6 +108,10 @@ async fn waits_that_servers_ask_for_are_bounded() {
     check(&[("retry-after", "18446744073709551615")], "{}", Some(120)).await;
     check(&[("retry-after", "Wed, 21 Oct 2026 07:28:00 GMT")], "{}", None).await;
     check(&[], r#"{"retryAfterSeconds":-1}"#, None).await;
+    // No time at all is no advice: a controller that followed it would not back off.
+    check(&[], r#"{"retryAfterSeconds":0}"#, None).await;
+    check(&[("retry-after", "0")], "{}", None).await;
+    check(&[("retry-after", "0")], r#"{"retryAfterSeconds":7}"#, Some(7)).await;
     check(&[], r#"{"retryAfterSeconds":999999999}"#, Some(120)).await;
 }
 

@@ -31,6 +31,9 @@ impl Outcome {
     pub(super) const COUNT: usize = 7;
 }
 
+/// How many conflicts in a row a key may have in silence: with the back-off from 5 ms up, about a second.
+const QUIET_CONFLICTS: u32 = 8;
+
 /// What to do with the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FollowUp {
@@ -59,6 +62,14 @@ impl Attempt {
         }
     }
 
+    /// Says whether a failure is none to tell of, after so many failures of the key before it.
+    ///
+    /// A lost race is nobody's fault. One that is lost again and again is no race: a status that the installed CRD does
+    /// not have answers 404 like a primary that was deleted a moment ago.
+    pub(super) fn is_quiet(&self, failures: u32) -> bool {
+        self.outcome() == Outcome::Conflict && failures < QUIET_CONFLICTS
+    }
+
     pub(super) fn follow_up(&self) -> FollowUp {
         match self {
             Self::Returned(Ok(action)) => action.delay().map_or(FollowUp::Forget, FollowUp::ForgetAndAddAfter),
@@ -78,24 +89,36 @@ mod tests {
     use crate::client;
     use crate::reconcile::Error;
 
+    fn conflict() -> client::Error {
+        let status = client::Status { code: 409, ..Default::default() };
+        client::Error::Status { method: http::Method::PUT, path: "/".into(), status: Box::new(status) }
+    }
+
     #[test]
     fn every_way_to_end_has_its_row() {
         let check = |attempt: Attempt, outcome: Outcome, follow_up: FollowUp| {
             assert_eq!((attempt.outcome(), attempt.follow_up()), (outcome, follow_up), "{attempt:?}");
         };
         let second = Duration::from_secs(1);
-        let status = client::Status { code: 409, ..Default::default() };
-        let conflict = client::Error::Status { method: http::Method::PUT, path: "/".into(), status: Box::new(status) };
         let failed = |error: Error| Attempt::Returned(Err(error));
         check(Attempt::Returned(Ok(Action::await_change())), Outcome::Succeeded, FollowUp::Forget);
         let later = Attempt::Returned(Ok(Action::requeue_after(second)));
         check(later, Outcome::Requeued, FollowUp::ForgetAndAddAfter(second));
         check(failed(Error::new("e")), Outcome::Transient, FollowUp::AddRateLimited);
         check(failed(Error::new("e").retry_after(second)), Outcome::Transient, FollowUp::AddAfter(second));
-        check(failed(conflict.into()), Outcome::Conflict, FollowUp::AddRateLimited);
+        check(failed(conflict().into()), Outcome::Conflict, FollowUp::AddRateLimited);
         check(failed(Error::new("e").terminal()), Outcome::Terminal, FollowUp::Forget);
         check(failed(Error::new("e").retry_after(second).terminal()), Outcome::Terminal, FollowUp::Forget);
         check(Attempt::Panicked("e".into()), Outcome::Panicked, FollowUp::AddRateLimited);
         check(Attempt::TimedOut, Outcome::TimedOut, FollowUp::AddRateLimited);
+    }
+
+    #[test]
+    fn a_conflict_that_never_ends_is_told() {
+        let conflict = || Attempt::Returned(Err(conflict().into()));
+        assert!(conflict().is_quiet(0) && conflict().is_quiet(QUIET_CONFLICTS - 1));
+        assert!(!conflict().is_quiet(QUIET_CONFLICTS));
+        assert!(!Attempt::Returned(Err(Error::new("e"))).is_quiet(0));
+        assert!(!Attempt::TimedOut.is_quiet(0));
     }
 }

@@ -119,8 +119,9 @@ pub struct SourceStatus {
 /// Names what is watched: the kind, and what narrows it.
 pub(crate) fn describe(target: &Target) -> String {
     let narrowed = [("namespace", &target.namespace), ("labels", &target.labels), ("fields", &target.fields)];
-    let parts: Vec<_> =
-        narrowed.into_iter().filter_map(|(name, value)| Some(format!("{name} {}", value.as_ref()?))).collect();
+    let narrowed = narrowed.into_iter().filter_map(|(name, value)| Some(format!("{name} {}", value.as_ref()?)));
+    // Without it two watches of one kind would share a name, and then a failure and a recovery.
+    let parts: Vec<_> = narrowed.chain(target.metadata_only.then(|| "metadata only".to_owned())).collect();
     if parts.is_empty() { target.resource.to_string() } else { format!("{} ({})", target.resource, parts.join(", ")) }
 }
 
@@ -193,6 +194,8 @@ mod tests {
         target.namespace = Some("web".into());
         target.labels = Some("app=front".into());
         assert_eq!(describe(&target), "deployments.apps/v1 (namespace web, labels app=front)");
+        target.metadata_only = true;
+        assert_eq!(describe(&target), "deployments.apps/v1 (namespace web, labels app=front, metadata only)");
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::queue::WorkQueue;
 use crate::resource::ObjectKey;
 
 use super::count::Counters;
-use super::follow_up::{Attempt, FollowUp, Outcome};
+use super::follow_up::{Attempt, FollowUp};
 use super::{ReconcileFn, panic_message, within};
 
 /// What all workers of a controller share.
@@ -98,7 +98,7 @@ impl Worker {
                 }
                 return;
             }
-            Attempt::Returned(Err(error)) if attempt.outcome() == Outcome::Conflict => {
+            Attempt::Returned(Err(error)) if attempt.is_quiet(self.queue.num_requeues(key)) => {
                 tracing::debug!(%error, "lost a race, reconciling again soon");
                 return;
             }

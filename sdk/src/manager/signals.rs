@@ -4,11 +4,11 @@ use std::io;
 use futures_util::stream::{BoxStream, StreamExt, unfold};
 
 /// Names of the signals as they arrive.
-pub(super) type Signals = BoxStream<'static, &'static str>;
+pub(crate) type Signals = BoxStream<'static, &'static str>;
 
 /// Listens for SIGTERM and SIGINT from now on: they no longer end the process by themselves.
 #[cfg(unix)]
-pub(super) fn listen() -> io::Result<Signals> {
+pub(crate) fn listen() -> io::Result<Signals> {
     use tokio::signal::unix::{Signal, SignalKind, signal};
     let both = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let next = async |(mut terminate, mut interrupt): (_, _)| {
@@ -24,6 +24,6 @@ pub(super) fn listen() -> io::Result<Signals> {
 
 /// Listens for Ctrl-C from now on: it no longer ends the process by itself.
 #[cfg(not(unix))]
-pub(super) fn listen() -> io::Result<Signals> {
+pub(crate) fn listen() -> io::Result<Signals> {
     Ok(unfold((), async |()| Some((tokio::signal::ctrl_c().await.map(|()| "Ctrl-C").ok()?, ()))).boxed())
 }

@@ -214,9 +214,9 @@ async fn the_first_signal_stops_and_the_second_aborts() {
         let world = World::default();
         world.set("a", true, None);
         let controller = Controller::new("web", 1).source(world.source("a"));
-        let mut manager = world.manager().controller(controller, world.reconcile("web", 5000 * MS));
+        let manager = world.manager().controller(controller, world.reconcile("web", 5000 * MS));
         let (sender, signals) = signals();
-        manager.signals = signals;
+        let manager = manager.stop_on(signals);
         let stop = manager.stop_handle();
         let (tasks, begin) = (spawn(manager), clock::now());
         clock::sleep(MS).await;

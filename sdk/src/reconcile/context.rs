@@ -1,10 +1,12 @@
 //! What a reconcile may read and write: exactly what its operator declares.
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::apply::{Applied, Owner, Statement, Subject};
 use crate::declare::{OwnedBy, Primary, Role, View};
 use crate::informer::declared::DeclaredLister;
 use crate::resource::{Kind, ObjectKey, ResourceType};
+use crate::store::decode::decode;
 use crate::store::lister::Lister;
 
 use super::error::{Error, Result};
@@ -69,15 +71,18 @@ impl<P: Primary> Context<P> {
     /// What the API server answered. Terminal for a child without a name or of another namespace; transient while
     /// another object controls the child.
     pub async fn apply<C: OwnedBy<P>>(&self, child: C) -> Result<Arc<C>> {
-        let (lister, view) = self.declared::<C>()?;
-        let cached = |key: &ObjectKey| lister.raw(key);
-        Ok(match self.shared.writer().apply(&self.primary, &child, view, cached).await? {
+        let parts = self.declared::<C>()?;
+        let cached = |key: &ObjectKey| parts.iter().find_map(|(lister, view)| Some((lister.raw(key)?, *view)));
+        Ok(match self.shared.writer().apply(&self.primary, &child, parts[0].1, cached).await? {
             Applied::Answer(child) => child,
-            Applied::Cached(object) => match lister.get(&object.metadata().key)? {
-                Some(child) => child,
-                // It vanished between the two looks; what was seen is as true as any later answer.
-                None => Arc::new(serde_json::from_slice(object.json())?),
-            },
+            Applied::Cached(object) => {
+                let key = &object.metadata().key;
+                match parts.iter().find_map(|(lister, _)| lister.get(key).transpose()) {
+                    Some(child) => child?,
+                    // It vanished between the two looks; what was seen is as true as any later answer.
+                    None => Arc::new(decode(&object)?),
+                }
+            }
         })
     }
 
@@ -88,9 +93,12 @@ impl<P: Primary> Context<P> {
     /// # Errors
     /// What the API server answered; refuses children of others.
     pub async fn delete<C: OwnedBy<P>>(&self, name: &str) -> Result<()> {
-        let (lister, _) = self.declared::<C>()?;
-        for key in self.owned_view(lister.clone()).keys_of(name) {
-            self.shared.writer().delete::<C>(&self.primary, &key, lister.raw(&key)).await?;
+        let parts = self.declared::<C>()?;
+        let keys: BTreeSet<_> =
+            parts.iter().flat_map(|(lister, _)| self.owned_view(lister.clone()).keys_of(name)).collect();
+        for key in keys {
+            let cached = parts.iter().find_map(|(lister, _)| lister.raw(&key));
+            self.shared.writer().delete::<C>(&self.primary, &key, cached).await?;
         }
         Ok(())
     }
@@ -159,17 +167,17 @@ impl<P: Primary> Context<P> {
         Owned::new(lister, &self.primary, self.shared.undecodable())
     }
 
-    fn declared<C: OwnedBy<P>>(&self) -> Result<(Lister<C>, View)> {
+    /// The parts of kind `C` that are owned, at least one: a kind may be declared several times, each narrowed.
+    fn declared<C: OwnedBy<P>>(&self) -> Result<Vec<(Lister<C>, View)>> {
         let resource = ResourceType::of::<C>();
-        let relations = &self.shared.declaration().relations;
-        let slot = relations.iter().position(|relation| relation.role == Role::Owns && relation.resource == resource);
-        match slot {
-            Some(slot) => Ok((self.shared.lister(slot), relations[slot].narrow.view)),
-            None => {
-                let message = format!("{} does not declare owns({})", self.primary.resource.kind, resource.kind);
-                Err(Error::new(message).terminal())
-            }
+        let relations = self.shared.declaration().relations.iter().enumerate();
+        let owned = relations.filter(|(_, relation)| relation.role == Role::Owns && relation.resource == resource);
+        let parts: Vec<_> = owned.map(|(slot, relation)| (self.shared.lister(slot), relation.narrow.view)).collect();
+        if parts.is_empty() {
+            let message = format!("{} does not declare owns({})", self.primary.resource.kind, resource.kind);
+            return Err(Error::new(message).terminal());
         }
+        Ok(parts)
     }
 
     fn subject(&self) -> Subject<'_> {

@@ -6,6 +6,7 @@ use futures_util::future::BoxFuture;
 use crate::apply::{Held, Holder};
 use crate::declare::Primary;
 use crate::resource::ObjectKey;
+use crate::store::decode::redact;
 
 use super::context::Context;
 use super::context::shared::Shared;
@@ -55,7 +56,7 @@ async fn run<P: Primary, R: Reconciler<P>>(shared: &Arc<Shared<P>>, reconciler: 
     match (step(deleting, held.map(|(_, held)| held)), held) {
         (Step::HoldAndReconcile, Some((finalizer, _))) => {
             let live = shared.writer().add_finalizer(resource, &holder, finalizer).await?;
-            let live: P = serde_json::from_value(live)?;
+            let live: P = serde_json::from_value(live).map_err(redact)?;
             reconcile(shared, reconciler, Arc::new(live)).await
         }
         (Step::Cleanup, Some((finalizer, _))) => {

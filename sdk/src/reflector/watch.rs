@@ -47,7 +47,7 @@ pub(super) async fn follow<S: DeltaSink>(
 struct Watch<'a, S> {
     reflector: &'a mut Reflector<S>,
     begun: Instant,
-    /// When the last bytes came.
+    /// When the last bytes were taken in.
     heard: Instant,
     settled: bool,
 }
@@ -60,11 +60,12 @@ impl<S: DeltaSink> Watch<'_, S> {
             self.settle().await?;
             match arrived {
                 Some(Some(Ok(chunk))) => {
-                    self.heard = clock::now();
                     lines.push(chunk);
                     if self.lines(&mut lines).await? == Then::Next {
                         return Ok(());
                     }
+                    // From here on the server is waited for. While the store had no room it could not be heard.
+                    self.heard = clock::now();
                 }
                 Some(Some(Err(error))) => {
                     tracing::debug!(kind = %self.reflector.target.resource, %error, "the watch broke");

@@ -84,7 +84,7 @@ fn locate<K: Kind>(object: &RawObject, resource: ResourceType) -> DecodeError {
 }
 
 /// Takes strings of the object out of what serde or a type says: they stand between quotes or, for variants, backticks.
-fn redact(error: serde_json::Error) -> serde_json::Error {
+pub(crate) fn redact(error: serde_json::Error) -> serde_json::Error {
     let message = error.to_string();
     let quoted = (message.find('"'), message.rfind('"'));
     let variant = (message.find("unknown variant `"), message.rfind("`, expected "));

@@ -121,6 +121,21 @@ async fn a_broken_kubeconfig_is_never_passed_over_for_the_pod() {
 }
 
 #[tokio::test]
+async fn a_context_that_was_asked_for_is_never_passed_over_for_the_pod() {
+    let pod = Environment { in_pod: true, ..Environment::default() };
+    let error = chosen(None, Some("staging")).load_from(&pod).await.unwrap_err().to_string();
+    assert!(error.contains("`staging`") && error.contains("--kubeconfig"), "{error}");
+}
+
+#[tokio::test]
+async fn credentials_in_the_url_of_a_server_are_not_told() {
+    let secret = KUBECONFIG.replace("https://one", "https://admin:sesame@one");
+    let folder = Folder::new("url", &[("a", &secret)]);
+    let client = Client::from_options(&chosen(Some(&folder.path("a")), None)).await.unwrap();
+    assert_eq!(client.url(), "https://one.example:6443");
+}
+
+#[tokio::test]
 async fn a_certificate_that_is_none_is_an_error_of_the_configuration() {
     let bad = KUBECONFIG
         .replace("{server: 'https://one", "{certificate-authority: /nonexistent/ca.crt, server: 'https://one");

@@ -50,7 +50,8 @@ struct Sites {
 impl Reconciler<Site> for Sites {
     async fn reconcile(&self, site: Arc<Site>, cx: Context<Site>) -> Result<Action> {
         self.calls.lock().unwrap().push("reconcile");
-        let child = json!({"metadata": {"name": "child"}, "data": {"text": site.spec.text}});
+        let metadata = json!({"name": "child", "labels": {"tier": "back"}});
+        let child = json!({"metadata": metadata, "data": {"text": site.spec.text}});
         let child = cx.apply(serde_json::from_value::<ConfigMap>(child)?).await?;
         assert_eq!(child.data.as_ref().unwrap()["text"], site.spec.text);
         let ready = cx.owned::<ConfigMap>(0).owned().iter().all(|child| child.data.is_some());
@@ -78,12 +79,18 @@ impl Source for Relist {
     fn open(&self, target: &Target, deltas: DeltaSender) -> Opened {
         let (api, mut tick, plural) =
             (Arc::clone(&self.api), self.tick.clone(), format!("/{}/", target.resource.plural));
+        let labels = target.labels.clone();
         let (status, receiver) = watch::channel(ReflectorStatus::default());
         let run = async move {
             loop {
                 let (objects, version) = {
                     let api = api.lock().unwrap();
+                    let selected = |object: &Value| {
+                        let label = labels.as_deref().and_then(|labels| labels.split_once('='));
+                        label.is_none_or(|(key, value)| object["metadata"]["labels"][key] == value)
+                    };
                     let mine = api.objects.iter().filter(|(path, _)| path.contains(&plural));
+                    let mine = mine.filter(|(_, object)| selected(object));
                     (mine.map(|(_, object)| object.to_string()).collect::<Vec<_>>(), api.version.to_string())
                 };
                 deltas.push(Delta::ListStarted).await.unwrap();
@@ -105,6 +112,7 @@ struct World {
     tick: watch::Sender<u64>,
     run: ReconcileFn,
     calls: Arc<Mutex<Vec<&'static str>>>,
+    shared: Arc<Shared<Site>>,
 }
 
 const SITE: &str = "/apis/test.kubewright.dev/v1/namespaces/web/sites/a";
@@ -113,15 +121,19 @@ const CHILD: &str = "/api/v1/namespaces/web/configmaps/child";
 impl World {
     async fn new() -> Self {
         let api = Arc::new(Mutex::new(Api { version: 1, ..Api::default() }));
+        Self::of(Site::declaration(), api).await
+    }
+
+    async fn of(declaration: Declaration<Site>, api: Arc<Mutex<Api>>) -> Self {
         let (tick, ticks) = watch::channel(0);
         let informers = InformerFactory::with_source(Relist { api: Arc::clone(&api), tick: ticks });
-        let shared = Arc::new(Shared::new(Site::declaration(), client(&api), &informers));
+        let shared = Arc::new(Shared::new(declaration, client(&api), &informers));
         let sites = Sites::default();
         let calls = Arc::clone(&sites.calls);
-        let run = dispatch(shared, sites);
+        let run = dispatch(Arc::clone(&shared), sites);
         informers.start();
         informers.wait_for_cache_sync(Duration::from_secs(5)).await.unwrap();
-        Self { api, informers, tick, run, calls }
+        Self { api, informers, tick, run, calls, shared }
     }
 
     fn edit(&self, change: impl FnOnce(&mut Value)) {
@@ -194,6 +206,26 @@ async fn a_primary_that_does_not_decode_is_named_and_not_retried() {
     assert_eq!(error.class(), Class::Terminal);
     assert!(error.to_string().contains("web/a") && error.to_string().contains("spec.text"), "{error}");
     assert!(world.calls.lock().unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kind_that_is_owned_in_two_parts_is_looked_up_in_both() {
+    let tier = |tier: &str| Narrow::default().labels(&format!("tier={tier}"));
+    let declaration = || {
+        Declaration::new("site", Site::crd).status().owns::<ConfigMap>(tier("front")).owns::<ConfigMap>(tier("back"))
+    };
+    let world = World::of(declaration(), Arc::new(Mutex::new(Api { version: 1, ..Api::default() }))).await;
+    world.edit(|_| {});
+    world.catch_up().await;
+    assert_eq!(world.run().await.1.len(), 2, "the child and the status");
+    world.catch_up().await;
+    assert_eq!(world.run().await.1, [""; 0], "steady state");
+    // Another process knows the child from its cache alone.
+    let world = World::of(declaration(), Arc::clone(&world.api)).await;
+    assert_eq!(world.run().await.1, [""; 0], "steady state after a restart");
+    let site = world.shared.primaries().get(&ObjectKey::namespaced("web", "a")).unwrap().unwrap();
+    Context::new(&world.shared, &*site).delete::<ConfigMap>("child").await.unwrap();
+    assert!(!world.api.lock().unwrap().objects.contains_key(CHILD));
 }
 
 #[test]

@@ -57,6 +57,17 @@ async fn r12_a_watch_list_cut_before_its_end_begins_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_store_that_is_slow_is_not_taken_for_a_server_that_is_silent() {
+    let seen = observe(seconds(60), |_, _| {
+        let first = Step::Send(event("ADDED", &pod("slow", 1)));
+        body([first, Step::Wait(seconds(1)), Step::Send(initial_events_end(4)), Step::Hang])
+    })
+    .await;
+    assert_eq!(seen.deltas, ["started", "listed slow@1", "replaced 4"]);
+    assert_eq!(seen.requests(), ["watch-list"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_watch_list_that_never_comes_to_its_end_gives_way_to_a_list() {
     let seen = observe(seconds(30), |_, asked| match asked {
         Asked::Watch(options) if options.initial_events == InitialEvents::Send => {
