@@ -78,8 +78,13 @@ impl Operator {
         &self.declared
     }
 
-    /// Makes its reconciler, and the controller that calls it.
-    pub(crate) async fn controller(self, setup: Setup) -> Result<(Controller, ReconcileFn)> {
+    /// Makes its reconciler, and the controller that calls it: what a [`Manager`](crate::manager::Manager) runs.
+    ///
+    /// Its informers are those of the setup's factory, which has to be the manager's. [`crate::main`] does all of this.
+    ///
+    /// # Errors
+    /// What the function that makes the reconciler returned.
+    pub async fn controller(self, setup: Setup) -> Result<(Controller, ReconcileFn)> {
         (self.make)(setup).await
     }
 }
