@@ -108,17 +108,16 @@ impl Writer {
     }
 
     /// Applies a child of `owner`, unless the memory of the last answer or the cached child prove that nothing would
-    /// change. `cached` looks the child up, `view` says how much of it is cached.
+    /// change. `cached` looks the child up, and says how much of it is cached.
     pub(crate) async fn apply<C: Kind>(
         &self,
         owner: &Owner,
         child: &C,
-        view: View,
-        cached: impl FnOnce(&ObjectKey) -> Option<Arc<RawObject>>,
+        cached: impl FnOnce(&ObjectKey) -> (Option<Arc<RawObject>>, View),
     ) -> Result<Applied<C>, Error> {
         let desired = Desired::build(child, owner)?;
         let resource = ResourceType::of::<C>();
-        let live = cached(&desired.key);
+        let (live, view) = cached(&desired.key);
         if let Some(live) = &live {
             refuse_foreign(&resource, owner, live)?;
         }

@@ -177,7 +177,7 @@ impl World {
     async fn apply(&self, data: &str, cached: Option<Arc<RawObject>>) -> Result<Arc<ConfigMap>, Error> {
         let child: ConfigMap =
             serde_json::from_value(json!({"metadata": {"name": "child"}, "data": {"a": data}})).unwrap();
-        Ok(match self.writer.apply(&self.primary, &child, View::Full, |_| cached).await? {
+        Ok(match self.writer.apply(&self.primary, &child, |_| (cached, View::Full)).await? {
             Applied::Answer(child) => child,
             Applied::Cached(object) => Arc::new(serde_json::from_slice(object.json()).unwrap()),
         })

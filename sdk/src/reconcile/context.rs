@@ -2,7 +2,7 @@
 use std::sync::Arc;
 
 use crate::apply::{Applied, Owner, Statement, Subject};
-use crate::declare::{OwnedBy, Primary, Role, View};
+use crate::declare::{OwnedBy, Primary, Role};
 use crate::informer::declared::DeclaredLister;
 use crate::resource::{Kind, ObjectKey, ResourceType};
 use crate::store::lister::Lister;
@@ -14,6 +14,7 @@ pub(crate) mod shared;
 
 pub use related::{Owned, Watched};
 
+use related::Parts;
 use shared::Shared;
 
 /// The reads and writes of one reconcile of one `P`. Cheap to clone.
@@ -69,11 +70,14 @@ impl<P: Primary> Context<P> {
     /// What the API server answered. Terminal for a child without a name or of another namespace; transient while
     /// another object controls the child.
     pub async fn apply<C: OwnedBy<P>>(&self, child: C) -> Result<Arc<C>> {
-        let (lister, view) = self.declared::<C>()?;
-        let cached = |key: &ObjectKey| lister.raw(key);
-        Ok(match self.shared.writer().apply(&self.primary, &child, view, cached).await? {
+        let parts = self.declared::<C>()?;
+        let cached = |key: &ObjectKey| {
+            let (lister, view) = parts.of(key);
+            (lister.raw(key), *view)
+        };
+        Ok(match self.shared.writer().apply(&self.primary, &child, cached).await? {
             Applied::Answer(child) => child,
-            Applied::Cached(object) => match lister.get(&object.metadata().key)? {
+            Applied::Cached(object) => match parts.of(&object.metadata().key).0.get(&object.metadata().key)? {
                 Some(child) => child,
                 // It vanished between the two looks; what was seen is as true as any later answer.
                 None => Arc::new(serde_json::from_slice(object.json())?),
@@ -88,9 +92,9 @@ impl<P: Primary> Context<P> {
     /// # Errors
     /// What the API server answered; refuses children of others.
     pub async fn delete<C: OwnedBy<P>>(&self, name: &str) -> Result<()> {
-        let (lister, _) = self.declared::<C>()?;
-        for key in self.owned_view(lister.clone()).keys_of(name) {
-            self.shared.writer().delete::<C>(&self.primary, &key, lister.raw(&key)).await?;
+        let parts = self.declared::<C>()?;
+        for key in parts.keys_of(&self.primary, name) {
+            self.shared.writer().delete::<C>(&self.primary, &key, parts.of(&key).0.raw(&key)).await?;
         }
         Ok(())
     }
@@ -159,17 +163,15 @@ impl<P: Primary> Context<P> {
         Owned::new(lister, &self.primary, self.shared.undecodable())
     }
 
-    fn declared<C: OwnedBy<P>>(&self) -> Result<(Lister<C>, View)> {
+    fn declared<C: OwnedBy<P>>(&self) -> Result<Parts<C>> {
         let resource = ResourceType::of::<C>();
-        let relations = &self.shared.declaration().relations;
-        let slot = relations.iter().position(|relation| relation.role == Role::Owns && relation.resource == resource);
-        match slot {
-            Some(slot) => Ok((self.shared.lister(slot), relations[slot].narrow.view)),
-            None => {
-                let message = format!("{} does not declare owns({})", self.primary.resource.kind, resource.kind);
-                Err(Error::new(message).terminal())
-            }
-        }
+        let relations = self.shared.declaration().relations.iter().enumerate();
+        let owned = relations.filter(|(_, relation)| relation.role == Role::Owns && relation.resource == resource);
+        let parts = owned.map(|(slot, relation)| (self.shared.lister(slot), relation.narrow.view)).collect();
+        Parts::new(parts).ok_or_else(|| {
+            let message = format!("{} does not declare owns({})", self.primary.resource.kind, resource.kind);
+            Error::new(message).terminal()
+        })
     }
 
     fn subject(&self) -> Subject<'_> {

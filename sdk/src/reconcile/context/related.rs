@@ -2,6 +2,7 @@
 use std::sync::Arc;
 
 use crate::apply::Owner;
+use crate::declare::View;
 use crate::resource::{Kind, ObjectKey, ResourceType, Scope};
 use crate::store::lister::{DecodeError, Lister};
 
@@ -46,16 +47,41 @@ impl<C: Kind> Owned<C> {
         &self.lister
     }
 
+    fn keys_of(&self, name: &str) -> Vec<ObjectKey> {
+        keys_of(&self.lister, &self.primary, name)
+    }
+}
+
+/// The caches of all children of one kind: a kind may be declared in several parts, each narrowed in its own way.
+pub(super) struct Parts<C> {
+    first: (Lister<C>, View),
+    others: Vec<(Lister<C>, View)>,
+}
+
+impl<C: Kind> Parts<C> {
+    /// Joins the parts; `None` if there are none.
+    pub(super) fn new(mut parts: Vec<(Lister<C>, View)>) -> Option<Self> {
+        // Where an object is in two parts, the one that holds more of it decides.
+        parts.sort_by_key(|(_, view)| *view == View::Metadata);
+        let mut parts = parts.into_iter();
+        Some(Self { first: parts.next()?, others: parts.collect() })
+    }
+
+    /// Returns the part that holds the object, any if none does.
+    pub(super) fn of(&self, key: &ObjectKey) -> &(Lister<C>, View) {
+        self.all().find(|(lister, _)| lister.raw(key).is_some()).unwrap_or(&self.first)
+    }
+
     /// The keys that a child called `name` can have.
-    pub(super) fn keys_of(&self, name: &str) -> Vec<ObjectKey> {
-        match key_of::<C>(&self.primary, name) {
-            Some(key) => vec![key],
-            None => {
-                let mut keys = self.lister.keys_controlled_by(&self.primary.uid);
-                keys.retain(|key| key.name() == name);
-                keys
-            }
-        }
+    pub(super) fn keys_of(&self, primary: &Owner, name: &str) -> Vec<ObjectKey> {
+        let mut keys: Vec<_> = self.all().flat_map(|(lister, _)| keys_of(lister, primary, name)).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        keys
+    }
+
+    fn all(&self) -> impl Iterator<Item = &(Lister<C>, View)> {
+        std::iter::once(&self.first).chain(&self.others)
     }
 }
 
@@ -89,6 +115,18 @@ impl Undecodable {
             self.report(&error);
             None
         })
+    }
+}
+
+/// The keys that a child called `name` can have.
+fn keys_of<C: Kind>(lister: &Lister<C>, primary: &Owner, name: &str) -> Vec<ObjectKey> {
+    match key_of::<C>(primary, name) {
+        Some(key) => vec![key],
+        None => {
+            let mut keys = lister.keys_controlled_by(&primary.uid);
+            keys.retain(|key| key.name() == name);
+            keys
+        }
     }
 }
 

@@ -78,12 +78,14 @@ impl Source for Relist {
     fn open(&self, target: &Target, deltas: DeltaSender) -> Opened {
         let (api, mut tick, plural) =
             (Arc::clone(&self.api), self.tick.clone(), format!("/{}/", target.resource.plural));
+        // No object of these tests has labels.
+        let labelled = target.labels.is_some();
         let (status, receiver) = watch::channel(ReflectorStatus::default());
         let run = async move {
             loop {
                 let (objects, version) = {
                     let api = api.lock().unwrap();
-                    let mine = api.objects.iter().filter(|(path, _)| path.contains(&plural));
+                    let mine = api.objects.iter().filter(|(path, _)| path.contains(&plural) && !labelled);
                     (mine.map(|(_, object)| object.to_string()).collect::<Vec<_>>(), api.version.to_string())
                 };
                 deltas.push(Delta::ListStarted).await.unwrap();
@@ -112,10 +114,14 @@ const CHILD: &str = "/api/v1/namespaces/web/configmaps/child";
 
 impl World {
     async fn new() -> Self {
+        Self::of(Site::declaration()).await
+    }
+
+    async fn of(declaration: Declaration<Site>) -> Self {
         let api = Arc::new(Mutex::new(Api { version: 1, ..Api::default() }));
         let (tick, ticks) = watch::channel(0);
         let informers = InformerFactory::with_source(Relist { api: Arc::clone(&api), tick: ticks });
-        let shared = Arc::new(Shared::new(Site::declaration(), client(&api), &informers));
+        let shared = Arc::new(Shared::new(declaration, client(&api), &informers));
         let sites = Sites::default();
         let calls = Arc::clone(&sites.calls);
         let run = dispatch(shared, sites);
@@ -171,6 +177,28 @@ async fn a_primary_is_held_reconciled_cleaned_up_and_forgotten() {
     world.api.lock().unwrap().objects.remove(SITE);
     world.catch_up().await;
     assert_eq!(world.run().await, (vec!["forget"], vec![]));
+}
+
+/// Each lookup of a child went to the first part of its kind, so that children of others were applied for ever and, after
+/// a restart, never deleted.
+#[tokio::test(start_paused = true)]
+async fn a_child_is_looked_up_in_every_part_of_its_kind() {
+    let parts = || {
+        let declaration = Declaration::<Site>::new("site", Site::crd).status();
+        declaration.owns::<ConfigMap>(Narrow::default().labels("tier=back")).owns::<ConfigMap>(Narrow::default())
+    };
+    let world = World::of(parts()).await;
+    world.edit(|_| {});
+    world.catch_up().await;
+    assert_eq!(world.run().await.1.len(), 2);
+    world.catch_up().await;
+    assert_eq!(world.run().await, (vec!["reconcile"], vec![]), "steady state");
+
+    let restarted = Arc::new(Shared::new(parts(), client(&world.api), &world.informers));
+    let key = ObjectKey::namespaced("web", "a");
+    let site = restarted.primaries().get(&key).unwrap().unwrap();
+    Context::new(&restarted, &*site).delete::<ConfigMap>("child").await.unwrap();
+    assert_eq!(world.api.lock().unwrap().log, [format!("DELETE {CHILD}")]);
 }
 
 #[tokio::test(start_paused = true)]
