@@ -44,6 +44,8 @@ const STRING_FORMATS: [&str; 27] = [
 /// - Integer formats of Rust become `int32` or `int64`, unsigned ones with a minimum of 0; `u64` values beyond `i64` can
 ///   not be stored. Other formats that CRD validation does not know are dropped: it ignores them.
 /// - Lists of `metav1.Condition` become maps keyed by `type`, so that several controllers can each own some.
+/// - What may be anything says so (`x-kubernetes-preserve-unknown-fields`).
+/// - Tuples become lists of what all their items are, or of anything.
 /// - What is an integer or a string says so (`x-kubernetes-int-or-string`).
 /// - The description of the kind is the doc comment of its spec, where kube's derive left a constant.
 ///
@@ -56,6 +58,7 @@ pub fn prepare(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
         };
         describe(root);
         visit(root);
+        open_untyped(root);
     }
     crd.status = None;
     crd
@@ -104,18 +107,37 @@ fn visit(schema: &mut JSONSchemaProps) {
     fix_union(schema);
     fix_format(schema);
     fix_conditions(schema);
+    fix_tuple(schema);
     let branches = [&mut schema.all_of, &mut schema.any_of, &mut schema.one_of];
     branches.into_iter().flatten().flatten().for_each(visit);
     schema.properties.iter_mut().flat_map(|properties| properties.values_mut()).for_each(visit);
-    match &mut schema.items {
-        Some(JSONSchemaPropsOrArray::Schema(items)) => visit(items),
-        Some(JSONSchemaPropsOrArray::Schemas(items)) => items.iter_mut().for_each(visit),
-        None => {}
+    if let Some(JSONSchemaPropsOrArray::Schema(items)) = &mut schema.items {
+        visit(items);
     }
     if let Some(JSONSchemaPropsOrBool::Schema(values)) = &mut schema.additional_properties {
         visit(values);
     }
     schema.not.as_deref_mut().into_iter().for_each(visit);
+}
+
+/// What may be anything, such as a `serde_json::Value`, has to say so. Only where a value is described: the branches of a
+/// union restrict what is described beside them, and must not.
+fn open_untyped(schema: &mut JSONSchemaProps) {
+    let described = schema.properties.iter_mut().flat_map(|properties| properties.values_mut());
+    let items = match &mut schema.items {
+        Some(JSONSchemaPropsOrArray::Schema(items)) => Some(&mut **items),
+        _ => None,
+    };
+    let values = match &mut schema.additional_properties {
+        Some(JSONSchemaPropsOrBool::Schema(values)) => Some(&mut **values),
+        _ => None,
+    };
+    for schema in described.chain(items).chain(values) {
+        if schema.type_.is_none() && schema.x_kubernetes_int_or_string != Some(true) && schema.properties.is_none() {
+            schema.x_kubernetes_preserve_unknown_fields = Some(true);
+        }
+        open_untyped(schema);
+    }
 }
 
 fn fix_format(schema: &mut JSONSchemaProps) {
@@ -155,6 +177,16 @@ fn fix_union(schema: &mut JSONSchemaProps) {
         schema.any_of = Some(vec![of_type("integer"), of_type("string")]);
         schema.x_kubernetes_int_or_string = Some(true);
     }
+}
+
+/// A tuple arrives as a list with a schema for each place, which a CRD must not have. What its items have in common
+/// stays; their number was said beside.
+fn fix_tuple(schema: &mut JSONSchemaProps) {
+    let Some(JSONSchemaPropsOrArray::Schemas(items)) = &mut schema.items else { return };
+    let any = || JSONSchemaProps { x_kubernetes_preserve_unknown_fields: Some(true), ..Default::default() };
+    let alike = items.windows(2).all(|pair| pair[0] == pair[1]);
+    let shared = items.pop().filter(|_| alike).unwrap_or_else(any);
+    schema.items = Some(JSONSchemaPropsOrArray::Schema(Box::new(shared)));
 }
 
 fn fix_conditions(schema: &mut JSONSchemaProps) {
@@ -226,6 +258,42 @@ mod tests {
     #[test]
     fn formats_are_those_the_api_server_knows() {
         expect_file!["crd/numbers.snapshot"].assert_eq(&spec());
+    }
+
+    #[test]
+    fn what_may_be_anything_says_so_and_branches_do_not() {
+        let any: JSONSchemaProps = serde_json::from_value(serde_json::json!({
+            "type": "object",
+            "properties": { "any": { "nullable": true }, "port": { "x-kubernetes-int-or-string": true } },
+            "oneOf": [{ "properties": { "any": { "enum": [1] } } }],
+        }))
+        .unwrap();
+        let mut list = JSONSchemaProps {
+            items: Some(JSONSchemaPropsOrArray::Schema(Box::new(any.clone()))),
+            additional_properties: Some(JSONSchemaPropsOrBool::Schema(Box::default())),
+            ..Default::default()
+        };
+        open_untyped(&mut list);
+        let open = |schema: &JSONSchemaProps| schema.x_kubernetes_preserve_unknown_fields == Some(true);
+        let Some(JSONSchemaPropsOrArray::Schema(items)) = &list.items else { panic!("no items") };
+        let properties = items.properties.as_ref().unwrap();
+        assert!(open(&properties["any"]) && !open(&properties["port"]) && !open(items));
+        assert_eq!(items.one_of, any.one_of);
+        assert!(matches!(&list.additional_properties, Some(JSONSchemaPropsOrBool::Schema(values)) if open(values)));
+    }
+
+    #[test]
+    fn items_of_tuples_share_one_schema() {
+        let of_type = |name: &str| JSONSchemaProps { type_: Some(name.to_owned()), ..Default::default() };
+        let check = |items: &[&str], expected: JSONSchemaProps| {
+            let items = items.iter().map(|name| of_type(name)).collect();
+            let mut tuple = JSONSchemaProps { items: Some(JSONSchemaPropsOrArray::Schemas(items)), ..of_type("array") };
+            visit(&mut tuple);
+            assert_eq!(tuple.items, Some(JSONSchemaPropsOrArray::Schema(Box::new(expected))));
+        };
+        check(&["string", "string"], of_type("string"));
+        let any = JSONSchemaProps { x_kubernetes_preserve_unknown_fields: Some(true), ..Default::default() };
+        check(&["string", "boolean"], any);
     }
 
     #[test]
