@@ -166,7 +166,9 @@ pub(crate) fn cleanup_runs_before_the_finalizer_goes(scope: &TestScope) -> Outco
     let binding = cluster.kubectl(&["get", "rolebinding/website", "-n", namespace, "-o", "json"], "")?.success()?;
     cluster.kubectl(&["delete", "rolebinding/website", "-n", namespace], "")?.success()?;
     cluster.kubectl(&["delete", "website/hello", "-n", namespace, "--wait=false"], "")?.success()?;
-    let refused = |entry: &AuditEntry| entry.code == 403 && entry.verb == "patch" && entry.resource == "deployments";
+    // Other tests run operators of the same name on the same control plane.
+    let patch = |entry: &AuditEntry| entry.namespace == namespace && entry.verb == "patch";
+    let refused = |entry: &AuditEntry| patch(entry) && entry.code == 403 && entry.resource == "deployments";
     eventually("the cleanup to be refused", PATIENCE, || {
         Ok(cluster.audit_since(mark)?.iter().any(refused).then_some(()))
     })?;
@@ -175,7 +177,7 @@ pub(crate) fn cleanup_runs_before_the_finalizer_goes(scope: &TestScope) -> Outco
     cluster.kubectl(&["apply", "-f", "-"], &binding)?.success()?;
     wait_gone(cluster, namespace, "website/hello")?;
     wait_gone(cluster, namespace, "deployment/hello")?;
-    let accepted = |entry: &AuditEntry| entry.code == 200 && entry.verb == "patch" && entry.user.ends_with(":website");
+    let accepted = |entry: &AuditEntry| patch(entry) && entry.code == 200 && entry.user.ends_with(":website");
     let patched: Vec<_> = cluster.audit_since(mark)?.into_iter().filter(accepted).map(|entry| entry.resource).collect();
     assert_eq!(patched, ["deployments", "websites"], "scaled down, then let go\n{}", operator.log());
     Ok(())
