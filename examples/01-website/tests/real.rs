@@ -2,6 +2,7 @@
 mod real {
     pub(crate) mod failures;
     pub(crate) mod lifecycle;
+    pub(crate) mod manifests;
     pub(crate) mod operator;
     pub(crate) mod outage;
     pub(crate) mod quiet;
@@ -35,6 +36,11 @@ fn main() -> std::process::ExitCode {
             "an_outage_of_the_api_server_loses_nothing",
             Options::default(),
             real::outage::an_outage_of_the_api_server_loses_nothing,
+        ),
+        Trial::own(
+            "the_printed_manifests_run_in_a_restricted_namespace",
+            Options::default(),
+            real::manifests::the_printed_manifests_run_in_a_restricted_namespace,
         ),
         Trial::own(
             "a_missing_crd_is_named_and_waited_for",

@@ -122,7 +122,8 @@ pub(crate) fn printed(arguments: &[&str]) -> Outcome<String> {
     Ok(String::from_utf8(output.stdout)?)
 }
 
-fn apply_without_warning(cluster: &ControlPlane, manifests: &str) -> Outcome {
+/// Applies manifests with kubectl. A warning is a failure.
+pub(crate) fn apply_without_warning(cluster: &ControlPlane, manifests: &str) -> Outcome {
     let output = cluster.kubectl(&["apply", "-f", "-"], manifests)?;
     let warnings = output.stderr.clone();
     output.success()?;
