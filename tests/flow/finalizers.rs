@@ -30,7 +30,7 @@ const THEIRS: &str = "example.com/theirs";
 const FLICKER: &str = "example.com/flicker";
 
 /// How many objects are fought over.
-const KNOTS: usize = 24;
+const KNOTS: usize = 12;
 
 /// How often each gets and loses the other writer's finalizer.
 const ROUNDS: usize = 3;

@@ -21,8 +21,8 @@ pub(crate) type Outcome<T = ()> = Result<T, Box<dyn Error>>;
 /// How long anything may take: generous, since two cores run several trials at once.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How many looks in a row must find nothing new before operators count as quiet: a second.
-const QUIET_LOOKS: u32 = 100;
+/// How many looks in a row must find nothing new before operators count as quiet: 0.7 s.
+const QUIET_LOOKS: u32 = 70;
 
 /// A service account that operators run as.
 pub(crate) struct Robot {
@@ -160,7 +160,7 @@ impl Running {
         self.calls.lock().unwrap().get(&format!("{name} {key}")).copied().unwrap_or_default()
     }
 
-    /// Waits until nothing has been reconciled for a second, and returns how many reconciles there were so far.
+    /// Waits until nothing has been reconciled for a while, and returns how many reconciles there were so far.
     pub(crate) fn settled(&self) -> Outcome<usize> {
         let total = || {
             let calls = self.calls.lock().unwrap();

@@ -220,7 +220,6 @@ pub(crate) fn what_the_server_normalises_is_no_drift(scope: &TestScope) -> Outco
         let all = resources.len();
         resources.dedup();
         assert_eq!(resources.len(), all, "one apply a child at the most: {writes:#?}");
-        eprintln!("a restart applied {resources:?}");
         running.stop().await
     })
 }
