@@ -77,6 +77,9 @@ impl Client {
     /// [`Error::Configuration`] when certificates, credentials or the proxy can not be used.
     pub fn from_config(mut config: kube::Config) -> Result<Self, Error> {
         config.default_retry = false;
+        if !config.headers.iter().any(|(name, _)| *name == http::header::USER_AGENT) {
+            config.headers.push((http::header::USER_AGENT, user_agent(std::env::args_os().next())));
+        }
         let url = without_credentials(&config.cluster_url);
         let inner = kube::Client::try_from(config)
             .map_err(|error| config::Error::Connection { url: url.clone(), problem: error.to_string() })?;
@@ -151,6 +154,16 @@ impl Client {
         };
         Err(attempt.refused(Status::parse(head.status.as_u16(), &head.headers, &bytes)))
     }
+}
+
+/// Names the program and this library, as client-go does: audit logs and priority levels of the API server go by it.
+fn user_agent(program: Option<std::ffi::OsString>) -> http::HeaderValue {
+    let library = concat!("kubewright/", env!("CARGO_PKG_VERSION"));
+    let path = std::path::PathBuf::from(program.unwrap_or_default());
+    let named = path.file_stem().and_then(|name| name.to_str()).map(|name| format!("{name} {library}"));
+    named
+        .and_then(|named| http::HeaderValue::from_str(&named).ok())
+        .unwrap_or_else(|| http::HeaderValue::from_static(library))
 }
 
 impl std::fmt::Debug for Client {

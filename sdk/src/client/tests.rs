@@ -219,3 +219,15 @@ async fn a_failure_is_not_retried_below_us() {
     assert_eq!(error.code(), Some(503));
     assert_eq!(requests.load(Ordering::Relaxed), 1);
 }
+
+#[test]
+fn requests_name_the_program_and_the_library() {
+    let library = concat!("kubewright/", env!("CARGO_PKG_VERSION"));
+    let check = |program: Option<&str>, expected: String| {
+        assert_eq!(super::user_agent(program.map(Into::into)), expected, "{program:?}");
+    };
+    check(Some("/usr/bin/website"), format!("website {library}"));
+    check(Some("a\nb"), library.to_owned());
+    check(Some(""), library.to_owned());
+    check(None, library.to_owned());
+}

@@ -43,12 +43,16 @@ pub(crate) fn a_restart_applies_each_child_at_most_once_and_changes_nothing(scop
     let (cluster, namespace) = (scope.control_plane(), scope.namespace());
     let arguments = ["--watch-namespace", namespace];
     let kubeconfig = install(cluster, namespace, &arguments)?;
+    let mark = cluster.audit_mark()?;
     let operator = Operator::start(&kubeconfig, &arguments)?;
     cluster.kubectl(&["apply", "-n", namespace, "-f", "-"], &website("hello", "pages", 2))?.success()?;
     wait_ready(cluster, namespace, "hello")?;
     let key = format!("{namespace}/hello");
     settled(&operator, std::slice::from_ref(&key))?;
     assert_eq!(operator.terminate()?, Some(0));
+    let first = requests(cluster, namespace, mark)?;
+    let named = |entry: &AuditEntry| entry.user_agent.starts_with("website kubewright/");
+    assert!(!first.is_empty() && first.iter().all(named), "{first:#?}");
     let before = versions(cluster, namespace)?;
     let mark = cluster.audit_mark()?;
 
