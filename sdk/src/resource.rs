@@ -148,6 +148,11 @@ impl ObjectKey {
         Self(name.into())
     }
 
+    /// Takes a key as [`ObjectKey::as_str`] writes it.
+    pub(crate) fn from_text(key: &str) -> Self {
+        Self(key.into())
+    }
+
     /// Names `object` by its metadata; a missing name is the empty name.
     pub fn of<K: kube::Resource>(object: &K) -> Self {
         let meta = object.meta();

@@ -1,83 +1,69 @@
-//! Last known objects by key, and indexes over them: one writer, many readers, raw bytes and metadata only.
+//! Last known objects by key, and indexes over them: one writer, many readers, packed bytes and metadata only.
 //!
-//! Nothing outside sees the container: a packed form replaces it by changing this file alone.
-use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+//! Nothing outside sees the container. An entry is its links and one box of bytes, made by [`record`]; [`contents`] keeps
+//! the entries, [`chains`] what the indexes hold, [`names`] the words they share; [`codec`] packs, with a dictionary that
+//! [`training`] sees to; [`packed`] is what readers copy under the lock and unpack outside of it; [`hot`] keeps decoded
+//! what is read often.
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use crate::resource::{ObjectKey, ResourceVersion};
+use crate::resource::{Kind, ObjectKey, ResourceVersion};
 use crate::wire::RawObject;
 
+mod chains;
+
+mod codec;
+
+mod contents;
+
 pub(crate) mod decode;
+
+mod hot;
 
 pub mod index;
 
 pub mod lister;
 
+mod memory;
+
+mod names;
+
+mod packed;
+
+mod record;
+
+mod splice;
+
+mod text;
+
+mod training;
+
+mod writer;
+
+use contents::Contents;
 use decode::Envelope;
-use index::{Indexes, Projection, ProjectionFailure, Values};
+use hot::Hot;
+use index::{Projection, ProjectionFailure, Values};
+pub(crate) use memory::MemoryUsage;
+pub(crate) use packed::{Batch, Packed, PackedRef};
+pub(crate) use writer::{Put, Writer};
 
 /// The read side. Every call sees one instant: an object and its index values never disagree.
 ///
-/// Locks are held for one object's change, or for copying references out; decoding, projections and dropping of old
-/// values happen outside. A re-list is applied object by object, so readers never wait for it.
+/// Locks are held for one object's change, or for copying packed bytes out; unpacking, decoding, projections and dropping
+/// of old values happen outside. A re-list is applied object by object, so readers never wait for it.
 pub(crate) struct Store {
     contents: RwLock<Contents>,
+    /// Taken after the lock of the contents where both are.
+    hot: Hot,
     /// Objects whose failure to be indexed has been reported, so that each is reported once until it is mended.
     quarantine: Mutex<HashSet<ObjectKey>>,
 }
 
-/// The write side: there is one for each store.
-#[derive(Debug)]
-pub(crate) struct Writer {
-    store: Arc<Store>,
-    /// Number of the current list; an entry that carries another one was not listed by it.
-    epoch: u32,
-    listing: bool,
-}
-
-/// What a write did.
-#[derive(Debug)]
-pub(crate) enum Put {
-    /// The key was not stored.
-    Added,
-    /// The object was replaced by a later state of itself.
-    Updated {
-        /// The state before.
-        old: Arc<RawObject>,
-    },
-    /// Another object was stored under the key; its deletion was missed.
-    Recreated {
-        /// The last known state of the other object.
-        old: Arc<RawObject>,
-    },
-    /// This very version was stored already.
-    Unchanged,
-}
-
-/// What a delete removed.
-#[derive(Debug)]
-pub(crate) struct Removed {
-    /// The last state known of the removed object.
-    pub(crate) last: Arc<RawObject>,
-    /// False when the server deleted a later object of that key, so that the end of this one was missed.
-    pub(crate) final_state_known: bool,
-}
-
-/// What the lock guards.
-struct Contents {
-    objects: HashMap<ObjectKey, Entry>,
-    indexes: Indexes,
-    /// Never ahead of `objects`.
-    version: ResourceVersion,
-}
-
-struct Entry {
-    object: Arc<RawObject>,
-    /// Moved under the read lock when a list confirms an unchanged object.
-    epoch: AtomicU32,
-    /// By position of the added index; `None` where the index is still being filled.
-    values: Vec<Option<Values>>,
+/// The labels of one stored object, read in place.
+pub(crate) struct Labels<'a> {
+    contents: &'a Contents,
+    entry: u32,
 }
 
 /// Whether the user has been told that an object cannot be indexed.
@@ -90,44 +76,48 @@ enum Reported {
 impl Store {
     /// Makes an empty store and the only writer it will ever have.
     pub(crate) fn new() -> (Arc<Self>, Writer) {
-        let contents =
-            Contents { objects: HashMap::new(), indexes: Indexes::new(), version: ResourceVersion::default() };
-        let store = Arc::new(Self { contents: RwLock::new(contents), quarantine: Mutex::default() });
-        let writer = Writer { store: Arc::clone(&store), epoch: 0, listing: false };
+        let contents = RwLock::new(Contents::new());
+        let store = Arc::new(Self { contents, hot: Hot::new(hot::MAX_BYTES), quarantine: Mutex::default() });
+        let writer = Writer::new(Arc::clone(&store));
         (store, writer)
     }
 
-    /// Returns the object.
+    /// Returns the object as it came from the wire.
     pub(crate) fn get(&self, key: &ObjectKey) -> Option<Arc<RawObject>> {
-        self.read().objects.get(key).map(|entry| Arc::clone(&entry.object))
+        self.copy(key).map(|packed| Arc::new(packed.view().object()))
+    }
+
+    /// Returns the object as it is stored.
+    pub(crate) fn copy(&self, key: &ObjectKey) -> Option<Packed> {
+        let contents = self.read();
+        contents.find(key).map(|entry| contents.copy(entry))
     }
 
     /// Returns the objects that satisfy `wanted`, in no order. `wanted` runs under the lock: it must be quick.
-    pub(crate) fn select(&self, wanted: impl Fn(&RawObject) -> bool) -> Vec<Arc<RawObject>> {
+    pub(crate) fn select(&self, wanted: impl Fn(&Labels<'_>) -> bool) -> Batch {
         let contents = self.read();
-        contents.objects.values().map(|entry| &entry.object).filter(|object| wanted(object)).cloned().collect()
+        contents.copy_all(contents.all().filter(|&entry| wanted(&Labels { contents: &contents, entry })))
     }
 
     /// Returns the objects that have `value` in the index at `slot`, in no order.
-    pub(crate) fn by(&self, slot: usize, value: &str) -> Vec<Arc<RawObject>> {
+    pub(crate) fn by(&self, slot: usize, value: &str) -> Batch {
         let contents = self.read();
-        let keys = contents.indexes.keys(slot, value).into_iter().flatten();
-        keys.filter_map(|key| contents.objects.get(key)).map(|entry| Arc::clone(&entry.object)).collect()
+        contents.copy_all(contents.by(slot, value))
     }
 
     /// Returns all keys, in no order.
     pub(crate) fn keys(&self) -> Vec<ObjectKey> {
-        self.read().objects.keys().cloned().collect()
+        self.keys_of(|contents, add| contents.all().for_each(add))
     }
 
     /// Returns the keys that have `value` in the index at `slot`, in no order.
     pub(crate) fn keys_by(&self, slot: usize, value: &str) -> Vec<ObjectKey> {
-        self.read().indexes.keys(slot, value).into_iter().flatten().cloned().collect()
+        self.keys_of(|contents, add| contents.by(slot, value).for_each(add))
     }
 
     /// Returns how many objects are stored.
     pub(crate) fn len(&self) -> usize {
-        self.read().objects.len()
+        self.read().len()
     }
 
     /// Returns the version up to which the server's changes are readable here; empty before the first whole list.
@@ -135,34 +125,81 @@ impl Store {
         self.read().version.clone()
     }
 
+    /// Returns how many bytes the read side takes, by part.
+    pub(crate) fn memory_usage(&self) -> MemoryUsage {
+        MemoryUsage { hot: self.hot.memory(), ..self.read().memory() }
+    }
+
+    /// Returns the object decoded, if it is hot as a `K`.
+    pub(crate) fn hot<K: Kind>(&self, key: &ObjectKey) -> Option<Arc<K>> {
+        self.hot.get(key)
+    }
+
+    /// Returns this very state of an object decoded, if it is hot as a `K`.
+    pub(crate) fn hot_at<K: Kind>(&self, packed: &PackedRef<'_>) -> Option<Arc<K>> {
+        self.hot.get_at(&packed.key(), packed.stamp)
+    }
+
+    /// Keeps a decoded object of so many bytes of JSON, unless it has changed since.
+    pub(crate) fn keep_hot<K: Kind>(&self, packed: &PackedRef<'_>, object: Arc<K>, json: usize) {
+        let key = packed.key();
+        // Held while the hot set changes: the writer cannot replace the object in between.
+        let contents = self.read();
+        let present = contents.find(&key).is_some_and(|entry| contents.stamp(entry) == packed.stamp);
+        let evicted = present.then(|| self.hot.insert(&key, packed.stamp, object, json));
+        drop(contents);
+        drop(evicted);
+    }
+
     /// Adds an index, fills it, and returns its slot. Writes go on meanwhile; whoever has the slot sees a whole index.
     pub(crate) fn add_index(&self, projection: Projection) -> usize {
         let slot = self.write().indexes.add(Arc::clone(&projection));
-        let position = Indexes::position(slot);
+        let position = slot - index::BUILT_IN;
         // From here on the writer indexes what it touches; the rest is filled in, one short lock an object.
-        for object in self.select(|_| true) {
-            let values = self.project(&projection, &Envelope::new(Arc::clone(&object)), Reported::No);
+        for key in self.keys() {
+            let Some(packed) = self.copy(&key) else { continue };
+            let stamp = packed.stamp;
+            let values = self.project(&projection, &Envelope::packed(packed), Reported::No);
             let mut contents = self.write();
-            let Contents { objects, indexes, .. } = &mut *contents;
-            let key = &object.metadata().key;
-            let Some(entry) = objects.get_mut(key).filter(|entry| Arc::ptr_eq(&entry.object, &object)) else {
-                continue;
-            };
-            let values = indexes.relink(position, key, entry.values(position), values);
-            entry.set_values(position, values);
+            // What has changed since was indexed by the writer.
+            if let Some(entry) = contents.find(&key).filter(|&entry| contents.stamp(entry) == stamp) {
+                contents.set_values(entry, position, values);
+            }
         }
         slot
     }
 
+    /// Returns one of `count` objects that are spread over the store.
+    fn nth(&self, number: usize, count: usize) -> Option<Packed> {
+        let contents = self.read();
+        let (stored, count) = (contents.len(), count.min(contents.len()));
+        let entry = (number < count).then(|| number * stored / count);
+        entry.and_then(|entry| u32::try_from(entry).ok()).map(|entry| contents.copy(entry))
+    }
+
+    /// Copies key texts under the lock, and makes keys of them outside.
+    fn keys_of(&self, entries: impl FnOnce(&Contents, &mut dyn FnMut(u32))) -> Vec<ObjectKey> {
+        let (mut text, mut ends) = (Vec::new(), Vec::new());
+        let contents = self.read();
+        entries(&contents, &mut |entry| {
+            contents.write_key(entry, &mut text);
+            ends.push(text.len());
+        });
+        drop(contents);
+        let mut start = 0;
+        let key = |end| String::from_utf8_lossy(&text[std::mem::replace(&mut start, end)..end]);
+        ends.into_iter().map(key).map(|key| ObjectKey::from_text(&key)).collect()
+    }
+
     /// Returns the values of one object in one index: none where the projection fails, which is reported once.
     fn project(&self, projection: &Projection, envelope: &Envelope, reported: Reported) -> Values {
-        let key = &envelope.object().metadata().key;
+        let key = &envelope.metadata().key;
         index::project(projection, envelope).unwrap_or_else(|failure| {
             let first = self.quarantined().insert(key.clone());
             if first && reported == Reported::No {
                 report(key, &failure);
             }
-            Box::default()
+            Values::new()
         })
     }
 
@@ -179,160 +216,16 @@ impl Store {
     }
 }
 
-impl Writer {
-    /// Begins a list: what is neither put before [`Writer::finish_list`] is gone.
-    pub(crate) fn begin_list(&mut self) {
-        self.epoch = self.epoch.wrapping_add(1);
-        self.listing = true;
-    }
-
-    /// Stores an object. The version moves with it, but not during a list.
-    pub(crate) fn put(&mut self, envelope: &Envelope) -> Put {
-        if self.confirm(envelope.object()) {
-            return Put::Unchanged;
-        }
-        // Whoever fails again comes back to the quarantine below; who does not is mended.
-        let reported = match self.store.quarantined().remove(&envelope.object().metadata().key) {
-            true => Reported::Yes,
-            false => Reported::No,
-        };
-        let mut values = Vec::new();
-        loop {
-            let projections = Arc::clone(self.store.read().indexes.projections());
-            for projection in projections.iter().skip(values.len()) {
-                values.push(self.store.project(projection, envelope, reported));
-            }
-            let mut contents = self.store.write();
-            // An index may have come meanwhile: without its values the object would be missing from it.
-            if contents.indexes.projections().len() == values.len() {
-                let replaced = contents.insert(envelope.object(), values, self.epoch);
-                if !self.listing {
-                    contents.advance(&envelope.object().metadata().resource_version);
-                }
-                drop(contents);
-                return outcome(envelope.object(), replaced);
-            }
-        }
-    }
-
-    /// Removes the object that the server says is deleted; `None` when none is stored under its key.
-    pub(crate) fn remove(&mut self, deleted: &Arc<RawObject>) -> Option<Removed> {
-        let metadata = deleted.metadata();
-        let removed = {
-            let mut contents = self.store.write();
-            let removed = contents.remove(&metadata.key);
-            if !self.listing {
-                contents.advance(&metadata.resource_version);
-            }
-            removed
-        };
-        self.store.quarantined().remove(&metadata.key);
-        let stored = removed?.object;
-        let same = stored.metadata().uid == metadata.uid;
-        Some(Removed { last: if same { Arc::clone(deleted) } else { stored }, final_state_known: same })
-    }
-
-    /// Ends a list: removes what it did not confirm, then moves the version, to wherever the server says.
-    ///
-    /// Returns what was removed. A list that never began removes nothing.
-    pub(crate) fn finish_list(&mut self, version: ResourceVersion) -> Vec<Arc<RawObject>> {
-        let vanished = if self.listing { self.unconfirmed() } else { Vec::new() };
-        self.listing = false;
-        let mut removed = Vec::with_capacity(vanished.len());
-        for key in &vanished {
-            self.store.quarantined().remove(key);
-            let entry = self.store.write().remove(key);
-            removed.extend(entry.map(|entry| entry.object));
-        }
-        self.store.write().version = version;
-        removed
-    }
-
-    /// Moves the version: the server says that nothing else changed up to it.
-    pub(crate) fn bookmark(&mut self, version: &ResourceVersion) {
-        if !self.listing {
-            self.store.write().advance(version);
-        }
-    }
-
-    /// Says whether this very version is stored, and marks it as listed.
-    fn confirm(&self, object: &RawObject) -> bool {
-        let (contents, new) = (self.store.read(), object.metadata());
-        let Some(entry) = contents.objects.get(&new.key) else { return false };
-        let old = entry.object.metadata();
-        let same =
-            old.uid == new.uid && old.resource_version == new.resource_version && !new.resource_version.is_empty();
-        if same {
-            entry.epoch.store(self.epoch, Relaxed);
-        }
-        same
-    }
-
-    fn unconfirmed(&self) -> Vec<ObjectKey> {
-        let contents = self.store.read();
-        let missed = contents.objects.iter().filter(|(_, entry)| entry.epoch.load(Relaxed) != self.epoch);
-        missed.map(|(key, _)| key.clone()).collect()
-    }
-}
-
-impl Contents {
-    /// Stores the object with its index values; returns the entry it replaced, to be dropped outside the lock.
-    fn insert(&mut self, object: &Arc<RawObject>, values: Vec<Values>, epoch: u32) -> Option<Entry> {
-        let metadata = object.metadata();
-        let old = self.objects.remove(&metadata.key);
-        self.indexes.relink_built_in(old.as_ref().map(|entry| entry.object.metadata()), Some(metadata));
-        let values = values.into_iter().enumerate().map(|(position, values)| {
-            let before = old.as_ref().map_or(&[][..], |entry| entry.values(position));
-            Some(self.indexes.relink(position, &metadata.key, before, values))
-        });
-        let entry = Entry { object: Arc::clone(object), epoch: AtomicU32::new(epoch), values: values.collect() };
-        self.objects.insert(metadata.key.clone(), entry);
-        old
-    }
-
-    /// Removes the object and its index values; returns the entry, to be dropped outside the lock.
-    fn remove(&mut self, key: &ObjectKey) -> Option<Entry> {
-        let entry = self.objects.remove(key)?;
-        self.indexes.relink_built_in(Some(entry.object.metadata()), None);
-        for position in 0..entry.values.len() {
-            self.indexes.relink(position, key, entry.values(position), Box::default());
-        }
-        Some(entry)
-    }
-
-    /// Moves the version, never backwards where versions compare.
-    fn advance(&mut self, version: &ResourceVersion) {
-        let backwards = version.compare(&self.version).is_some_and(std::cmp::Ordering::is_lt);
-        if !backwards && !version.is_empty() {
-            self.version = version.clone();
-        }
-    }
-}
-
-impl Entry {
-    fn values(&self, position: usize) -> &[Arc<str>] {
-        self.values.get(position).and_then(Option::as_deref).unwrap_or_default()
-    }
-
-    fn set_values(&mut self, position: usize, values: Values) {
-        if self.values.len() <= position {
-            self.values.resize_with(position + 1, || None);
-        }
-        self.values[position] = Some(values);
+impl<'a> Labels<'a> {
+    /// Returns the value of a label.
+    pub(crate) fn get(&self, key: &str) -> Option<&'a str> {
+        self.contents.label(self.entry, key)
     }
 }
 
 impl std::fmt::Debug for Store {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Store").field("objects", &self.len()).finish_non_exhaustive()
-    }
-}
-
-fn outcome(new: &RawObject, replaced: Option<Entry>) -> Put {
-    match replaced {
-        None => Put::Added,
-        Some(entry) if entry.object.metadata().uid == new.metadata().uid => Put::Updated { old: entry.object },
-        Some(entry) => Put::Recreated { old: entry.object },
     }
 }
 

@@ -47,6 +47,11 @@ impl RawObject {
         Scanned::parse(json)?.into_object()
     }
 
+    /// Puts together what [`RawObject::parse`] took apart: `metadata` must be what stands in `json`.
+    pub(crate) fn from_parts(metadata: Metadata, json: Vec<u8>) -> Self {
+        Self { metadata, json: Bytes::from(json) }
+    }
+
     /// Returns the parsed metadata.
     pub fn metadata(&self) -> &Metadata {
         &self.metadata

@@ -12,7 +12,8 @@ use crate::informer::{RawEvent, SharedInformer};
 use crate::queue::WorkQueue;
 use crate::reflector::{Failure, Target};
 use crate::resource::{ObjectKey, ResourceType};
-use crate::wire::{Metadata, RawObject};
+use crate::store::decode::Envelope;
+use crate::wire::Metadata;
 
 use super::mapping;
 
@@ -53,7 +54,7 @@ impl Source {
         key: impl Fn(&Metadata) -> Option<ObjectKey> + Send + 'static,
     ) -> Self {
         Self::events(informer, move |event| {
-            let key = |object: &RawObject| key(object.metadata()).into_iter().collect();
+            let key = |object: &Envelope| key(object.metadata()).into_iter().collect();
             match event {
                 RawEvent::Updated { old, new } => mapping::both(key(old), key(new)),
                 RawEvent::Added { object, .. } | RawEvent::Deleted { last: object, .. } => key(object),
@@ -137,8 +138,8 @@ impl Guarded {
         Self { kind, map, failing: false }
     }
 
-    fn keys(&mut self, object: &RawObject) -> Vec<ObjectKey> {
-        self.keys_of(&object.metadata().key, object.json())
+    fn keys(&mut self, object: &Envelope) -> Vec<ObjectKey> {
+        self.keys_of(&object.metadata().key, object.object().json())
     }
 
     /// Maps one object; one that cannot be mapped concerns no primary, and is reported.
@@ -163,7 +164,7 @@ impl Guarded {
     }
 }
 
-fn of_event(event: &RawEvent) -> &RawObject {
+fn of_event(event: &RawEvent) -> &Envelope {
     match event {
         RawEvent::Added { object, .. } | RawEvent::Updated { new: object, .. } => object,
         RawEvent::Deleted { last, .. } => last,

@@ -1,7 +1,7 @@
 //! What happened to one object, before any typing.
 use std::sync::Arc;
 
-use crate::wire::RawObject;
+use crate::store::decode::Envelope;
 
 /// An event as handlers see it. `T` is how the object is carried.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,8 +29,8 @@ pub(crate) enum Event<T> {
     },
 }
 
-/// An event with objects as stored: raw bytes and metadata.
-pub(crate) type RawEvent = Event<Arc<RawObject>>;
+/// An event with objects that nobody has decoded, or even unpacked.
+pub(crate) type RawEvent = Event<Arc<Envelope>>;
 
 impl<T> Event<T> {
     /// Carries the objects in another way.

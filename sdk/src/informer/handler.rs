@@ -55,7 +55,7 @@ impl<K: Kind> Handle<K> {
 
     /// Returns its metadata, already parsed.
     pub fn metadata(&self) -> &Metadata {
-        self.envelope.object().metadata()
+        self.envelope.metadata()
     }
 
     /// Returns its namespace and name.
@@ -145,7 +145,7 @@ impl<K> Clone for Handle<K> {
 
 impl<K> std::fmt::Debug for Handle<K> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Handle").field(&self.envelope.object().metadata().key).finish()
+        f.debug_tuple("Handle").field(&self.envelope.metadata().key).finish()
     }
 }
 

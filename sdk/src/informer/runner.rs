@@ -25,8 +25,10 @@ pub(super) struct Runner {
     informer: Arc<SharedInformer>,
     writer: Writer,
     handlers: Vec<Attached>,
-    /// Tasks of handlers; dropping the runner stops them.
+    /// Tasks of handlers, and the making of a dictionary; dropping the runner stops them.
     tasks: JoinSet<()>,
+    /// Whether the writer may have something to do about how objects are packed.
+    tending: bool,
     synced: bool,
     failure: Option<Arc<Failure>>,
 }
@@ -38,7 +40,15 @@ struct Attached {
 
 impl Runner {
     pub(super) fn new(informer: Arc<SharedInformer>, writer: Writer) -> Self {
-        Self { informer, writer, handlers: Vec::new(), tasks: JoinSet::new(), synced: false, failure: None }
+        Self {
+            informer,
+            writer,
+            handlers: Vec::new(),
+            tasks: JoinSet::new(),
+            tending: false,
+            synced: false,
+            failure: None,
+        }
     }
 
     /// Runs until `stop` says so, then waits for handlers to return from the call they are in.
@@ -56,7 +66,10 @@ impl Runner {
             tokio::select! {
                 biased;
                 () = stopped(&mut stop) => break,
-                () = self.informer.changed.notified() => self.admit(),
+                () = self.informer.changed.notified() => {
+                    self.admit();
+                    self.tending = true;
+                }
                 changed = reflector.changed(), if reporting => {
                     reporting = changed.is_ok();
                     if reporting {
@@ -69,7 +82,9 @@ impl Runner {
                     if !flowing {
                         self.failure = Some(Arc::new(self.ended()));
                     }
+                    self.refine();
                 }
+                () = tokio::task::yield_now(), if self.tending => self.tending = self.writer.tend(),
             }
             self.publish();
         }
@@ -111,7 +126,7 @@ impl Runner {
             Put::Unchanged => {}
             Put::Added => self.dispatch(&Event::Added { object: envelope, initial }),
             Put::Updated { old } => {
-                self.dispatch(&Event::Updated { old: Arc::new(Envelope::new(old)), new: envelope });
+                self.dispatch(&Event::Updated { old: Arc::new(old), new: envelope });
             }
             Put::Recreated { old } => {
                 self.deleted(old, false);
@@ -120,8 +135,8 @@ impl Runner {
         }
     }
 
-    fn deleted(&mut self, last: Arc<RawObject>, final_state_known: bool) {
-        self.dispatch(&Event::Deleted { last: Arc::new(Envelope::new(last)), final_state_known });
+    fn deleted(&mut self, last: Envelope, final_state_known: bool) {
+        self.dispatch(&Event::Deleted { last: Arc::new(last), final_state_known });
     }
 
     fn replaced(&mut self, version: ResourceVersion) {
@@ -133,6 +148,17 @@ impl Runner {
             for handler in &mut self.handlers {
                 handler.delivery.end_initial_list();
             }
+        }
+    }
+
+    /// Begins to make a better dictionary when it is time for that. When it is there, the informer is woken.
+    fn refine(&mut self) {
+        if let Some(refinement) = self.writer.refinement() {
+            let changed = Arc::clone(&self.informer.changed);
+            self.tasks.spawn_blocking(move || {
+                refinement.run();
+                changed.notify_one();
+            });
         }
     }
 
@@ -151,8 +177,9 @@ impl Runner {
         let arrivals = self.informer.take_arrivals();
         for Arrival { start, progress } in arrivals.into_iter().filter(|arrival| !arrival.progress.is_removed()) {
             let mut delivery = start(&mut self.tasks);
-            for object in self.informer.store.select(|_| true) {
-                delivery.deliver(&Event::Added { object: Arc::new(Envelope::new(object)), initial: true });
+            // One by one: all at once would be a second cache for the moment.
+            for stored in self.informer.store.keys().iter().filter_map(|key| self.informer.store.copy(key)) {
+                delivery.deliver(&Event::Added { object: Arc::new(Envelope::packed(stored)), initial: true });
             }
             if self.synced {
                 delivery.end_initial_list();

@@ -1,12 +1,15 @@
 //! Decoding of cached objects: the one place where bytes become a Rust type.
 use std::any::Any;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use serde::de::value::{BorrowedStrDeserializer, CowStrDeserializer, StrDeserializer};
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 
 use crate::resource::{Kind, ObjectKey, ResourceType};
-use crate::wire::RawObject;
+use crate::wire::{Metadata, RawObject};
+
+use super::Store;
+use super::packed::Packed;
 
 /// A cached object is not what its Rust type says.
 #[derive(Debug, thiserror::Error)]
@@ -23,21 +26,57 @@ pub struct DecodeError {
     pub source: serde_json::Error,
 }
 
-/// One object on its way through indexes and handlers: decoded at most once for all of them.
+/// One object on its way through indexes and handlers: unpacked and decoded at most once for all of them.
 pub(crate) struct Envelope {
-    object: Arc<RawObject>,
+    source: Source,
+    /// Where the object is stored as well, and which state it is there.
+    stored: OnceLock<(Arc<Store>, u32)>,
     decoded: Mutex<Option<Arc<dyn Any + Send + Sync>>>,
+}
+
+enum Source {
+    Raw(Arc<RawObject>),
+    /// Unpacked when somebody looks.
+    Packed {
+        packed: Packed,
+        metadata: OnceLock<Metadata>,
+        object: OnceLock<Arc<RawObject>>,
+    },
 }
 
 impl Envelope {
     /// Wraps an object that nobody has decoded yet.
     pub(crate) fn new(object: Arc<RawObject>) -> Self {
-        Self { object, decoded: Mutex::new(None) }
+        Self::from_source(Source::Raw(object))
     }
 
-    /// Returns the object as stored.
+    /// Wraps an object out of a store that nobody has looked at yet.
+    pub(crate) fn packed(packed: Packed) -> Self {
+        Self::from_source(Source::Packed { packed, metadata: OnceLock::new(), object: OnceLock::new() })
+    }
+
+    /// Returns the object as it came from the wire.
     pub(crate) fn object(&self) -> &Arc<RawObject> {
-        &self.object
+        match &self.source {
+            Source::Raw(object) => object,
+            Source::Packed { packed, object, .. } => object.get_or_init(|| Arc::new(packed.view().object())),
+        }
+    }
+
+    /// Returns its metadata, without unpacking the rest.
+    pub(crate) fn metadata(&self) -> &Metadata {
+        match &self.source {
+            Source::Raw(object) => object.metadata(),
+            Source::Packed { packed, metadata, .. } => metadata.get_or_init(|| packed.view().metadata()),
+        }
+    }
+
+    /// Returns the same object in as few bytes as can be had at no cost: for those who keep it for long.
+    pub(crate) fn compact(&self) -> Self {
+        match &self.source {
+            Source::Packed { packed, .. } => Self::packed(packed.clone()),
+            Source::Raw(object) => self.as_stored().map_or_else(|| Self::new(Arc::clone(object)), Self::packed),
+        }
     }
 
     /// Returns it as a `K`. Whoever asks for the type that was asked for last shares one decode.
@@ -47,15 +86,35 @@ impl Envelope {
         if let Some(known) = decoded.clone().and_then(|known| known.downcast::<K>().ok()) {
             return Ok(known);
         }
-        let object = Arc::new(decode::<K>(&self.object)?);
+        let object = match &self.source {
+            Source::Packed { packed, object, .. } if object.get().is_none() => {
+                packed.view().with_json(|json| decode_json(json, || packed.view().key()))?
+            }
+            _ => decode::<K>(self.object())?,
+        };
+        let object = Arc::new(object);
         *decoded = Some(Arc::<K>::clone(&object));
         Ok(object)
+    }
+
+    /// Says that this object is stored now.
+    pub(super) fn set_stored(&self, store: &Arc<Store>, stamp: u32) {
+        let _ = self.stored.set((Arc::clone(store), stamp));
+    }
+
+    fn as_stored(&self) -> Option<Packed> {
+        let (store, stamp) = self.stored.get()?;
+        store.copy(&self.metadata().key).filter(|stored| stored.stamp == *stamp)
+    }
+
+    fn from_source(source: Source) -> Self {
+        Self { source, stored: OnceLock::new(), decoded: Mutex::new(None) }
     }
 }
 
 impl std::fmt::Debug for Envelope {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Envelope").field(&self.object.metadata().key).finish()
+        f.debug_tuple("Envelope").field(&self.metadata().key).finish()
     }
 }
 
@@ -64,23 +123,28 @@ impl std::fmt::Debug for Envelope {
 /// Items of a typed LIST carry none, and metadata-only items carry those of `PartialObjectMetadata`; what the object is
 /// has been decided by what was asked for.
 pub(crate) fn decode<K: Kind>(object: &RawObject) -> Result<K, DecodeError> {
+    decode_json(object.json(), || object.metadata().key.clone())
+}
+
+/// Decodes the JSON of an object as [`decode`] does; the key is for the error.
+pub(super) fn decode_json<K: Kind>(json: &[u8], key: impl FnOnce() -> ObjectKey) -> Result<K, DecodeError> {
     let resource = ResourceType::of::<K>();
     let api_version = resource.api_version();
-    let mut json = serde_json::Deserializer::from_slice(object.json());
-    K::deserialize(Typed { inner: &mut json, api_version: &api_version, kind: &resource.kind })
-        .map_err(|_| locate::<K>(object, resource))
+    let mut deserializer = serde_json::Deserializer::from_slice(json);
+    K::deserialize(Typed { inner: &mut deserializer, api_version: &api_version, kind: &resource.kind })
+        .map_err(|_| locate::<K>(json, key(), resource))
 }
 
 /// Decodes once more, tracking the path: too slow for every read, and failures are rare.
-fn locate<K: Kind>(object: &RawObject, resource: ResourceType) -> DecodeError {
+fn locate<K: Kind>(json: &[u8], key: ObjectKey, resource: ResourceType) -> DecodeError {
     let api_version = resource.api_version();
-    let mut json = serde_json::Deserializer::from_slice(object.json());
+    let mut json = serde_json::Deserializer::from_slice(json);
     let typed = Typed { inner: &mut json, api_version: &api_version, kind: &resource.kind };
     let (path, source) = match serde_path_to_error::deserialize::<_, K>(typed) {
         Err(error) => (error.path().to_string(), redact(error.into_inner())),
         Ok(_) => (".".to_owned(), serde_json::Error::custom("decoding gave two different answers for the same bytes")),
     };
-    DecodeError { kind: resource.kind, key: object.metadata().key.clone(), path, source }
+    DecodeError { kind: resource.kind, key, path, source }
 }
 
 /// Takes strings of the object out of what serde or a type says: they stand between quotes or, for variants, backticks.

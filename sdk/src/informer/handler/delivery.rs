@@ -54,9 +54,8 @@ struct Inline {
 
 impl Delivery for Inline {
     fn deliver(&mut self, event: &Event<Arc<Envelope>>) {
-        let event = event.map(|envelope| Arc::clone(envelope.object()));
         let key = event.latest().metadata().key.clone();
-        self.guard.call(&key, || (self.handler)(event));
+        self.guard.call(&key, || (self.handler)(event.clone()));
     }
 
     fn end_initial_list(&mut self) {
@@ -70,14 +69,12 @@ struct Buffered {
 
 impl Delivery for Buffered {
     fn deliver(&mut self, event: &Event<Arc<Envelope>>) {
-        let key = &event.latest().object().metadata().key;
+        let key = &event.latest().metadata().key;
         let mut buffer = self.mailbox.buffer();
-        // A decoded object is many times its bytes: what piles up above the bound does not share decoded ones.
-        let event = if buffer.is_full() {
-            event.map(|envelope| Arc::new(Envelope::new(Arc::clone(envelope.object()))))
-        } else {
-            event.map(Arc::clone)
-        };
+        // A decoded object is many times its bytes, and these are many times the packed ones: what piles up above the
+        // bound is packed where it can be.
+        let event =
+            if buffer.is_full() { event.map(|envelope| Arc::new(envelope.compact())) } else { event.map(Arc::clone) };
         buffer.push(key, event);
         drop(buffer);
         self.mailbox.filled.notify_one();
@@ -167,7 +164,7 @@ impl<H> Caller<H> {
             Next::Event(event) => event,
             Next::EndOfInitialList => return self.guard.end_initial_list(),
         };
-        let key = event.latest().object().metadata().key.clone();
+        let key = event.latest().metadata().key.clone();
         let handler = &mut self.handler;
         self.guard.call(&key, || match event {
             Event::Added { object, initial } => handler.on_add(Handle::new(object), initial),

@@ -33,8 +33,8 @@ impl<C: Kind> Owned<C> {
     /// cluster-scoped primary: the first of its children of that name in any namespace.
     pub fn get(&self, name: &str) -> Option<Arc<C>> {
         let mine = |key: &ObjectKey| {
-            let object = self.lister.raw(key)?;
-            let controller = object.metadata().controller()?;
+            let metadata = self.lister.metadata(key)?;
+            let controller = metadata.controller()?;
             (controller.uid == self.primary.uid).then_some(())
         };
         let key = self.keys_of(name).into_iter().find(|key| mine(key).is_some())?;

@@ -120,3 +120,19 @@ fn an_envelope_decodes_once_for_each_type_in_turn() {
     assert_eq!(DECODED.load(Ordering::Relaxed), 1);
     assert!(envelope.decode::<Widget>().is_ok(), "another view of the same object decodes on its own");
 }
+
+#[test]
+fn an_envelope_that_is_kept_for_long_is_packed_while_its_state_is_stored() {
+    let (_, mut writer) = Store::new();
+    let object = crate::store::fixture::config_map("a/one").data("k", "v");
+    let (first, second) = (object.envelope(), object.version(2).envelope());
+    writer.put(&first);
+    let kept = first.compact();
+    assert!(matches!(kept.source, Source::Packed { .. }));
+    writer.put(&second);
+    assert!(matches!(first.compact().source, Source::Raw(_)), "the store has another state by now");
+    assert!(matches!(second.compact().compact().source, Source::Packed { .. }));
+    assert_eq!(kept.decode::<ConfigMap>().unwrap().metadata.resource_version.as_deref(), Some("1"));
+    assert_eq!(kept.object().json(), first.object().json());
+    assert!(Arc::ptr_eq(kept.object(), kept.object()), "unpacked once");
+}

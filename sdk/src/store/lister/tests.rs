@@ -2,6 +2,7 @@
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::core::SelectorExt;
 
+use crate::resource::ResourceVersion;
 use crate::store::Writer;
 use crate::store::fixture::{config_map, key};
 
@@ -99,4 +100,71 @@ fn an_object_that_does_not_decode_spoils_only_reads_of_it() {
     assert_eq!(names(&lister.namespaced("a").unwrap()), ["one", "two"]);
     let web = Selector::from(Expression::Equal("app".into(), "web".into()));
     assert_eq!(names(&lister.matching(&web).unwrap()), ["one", "three"], "what does not match is not decoded");
+}
+
+#[test]
+fn objects_that_are_read_again_are_decoded_once_for_each_state() {
+    let (lister, store, mut writer) = filled();
+    let first = lister.get(&key("a/one")).unwrap().unwrap();
+    assert!(Arc::ptr_eq(&first, &lister.get(&key("a/one")).unwrap().unwrap()));
+    assert!(Arc::ptr_eq(&first, &lister.namespaced("a").unwrap()[0]), "queries share what is hot");
+    let two = lister.controlled_by("owner").unwrap().remove(1);
+    assert!(Arc::ptr_eq(&two, &lister.get(&key("a/two")).unwrap().unwrap()), "small queries make hot");
+    let hot = store.memory_usage().hot;
+    writer.put(&config_map("a/one").version(2).data("k", "w").envelope());
+    assert!(store.memory_usage().hot < hot);
+    assert_eq!(lister.get(&key("a/one")).unwrap().unwrap().data.as_ref().unwrap()["k"], "w");
+    writer.remove(&config_map("a/one").raw());
+    assert!(lister.get(&key("a/one")).unwrap().is_none());
+    lister.get(&key("a/two")).unwrap();
+    writer.begin_list();
+    writer.finish_list(ResourceVersion::new("9"));
+    assert!(lister.get(&key("a/two")).unwrap().is_none(), "what a list removes is not hot either");
+}
+
+#[test]
+fn a_state_that_was_replaced_while_it_was_decoded_does_not_become_hot() {
+    let (lister, store, mut writer) = filled();
+    let packed = store.copy(&key("a/one")).unwrap();
+    writer.put(&config_map("a/one").version(2).data("k", "w").envelope());
+    let old = lister.decode(packed.view(), Keep::Hot).unwrap();
+    assert_eq!(old.data.as_ref().unwrap()["k"], "v");
+    assert_eq!(lister.get(&key("a/one")).unwrap().unwrap().data.as_ref().unwrap()["k"], "w");
+}
+
+#[test]
+fn a_scan_makes_nothing_hot() {
+    let (lister, store, mut writer) = filled();
+    for number in 0..MAX_KEPT {
+        writer.put(&config_map(&format!("c/{number}")).envelope());
+    }
+    assert_eq!(lister.namespaced("c").unwrap().len(), MAX_KEPT);
+    let hot = store.memory_usage().hot;
+    assert!(hot > 0);
+    assert_eq!(lister.list().unwrap().len(), MAX_KEPT + 3);
+    assert_eq!(store.memory_usage().hot, hot);
+}
+
+#[test]
+fn readers_of_hot_objects_never_go_back_in_time() {
+    let (lister, _, mut writer) = filled();
+    std::thread::scope(|scope| {
+        let readers: Vec<_> = (0..2)
+            .map(|_| {
+                scope.spawn(|| {
+                    let (mut seen, mut last) = (0, 0);
+                    while last < 500 {
+                        let object = lister.get(&key("a/one")).unwrap().unwrap();
+                        last = object.metadata.resource_version.as_ref().unwrap().parse::<u64>().unwrap();
+                        assert!(last >= seen, "{seen} then {last}");
+                        seen = last;
+                    }
+                })
+            })
+            .collect();
+        for version in 2..=500 {
+            writer.put(&config_map("a/one").version(version).envelope());
+        }
+        readers.into_iter().for_each(|reader| reader.join().unwrap());
+    });
 }

@@ -1,0 +1,339 @@
+//! What the lock of a store guards: a slab of small entries, a table over it, and the chains of the indexes.
+use std::hash::BuildHasher;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+use hashbrown::{DefaultHashBuilder, HashTable};
+
+use crate::resource::{ObjectKey, ResourceVersion};
+
+use super::chains::{Indexes, Link, Members, NONE, grow};
+use super::codec::{Dictionaries, PLAIN};
+use super::index::{BUILT_IN, BY_CONTROLLER, BY_NAMESPACE, Values};
+use super::memory::{MemoryUsage, allocated};
+use super::names::Names;
+use super::packed::{Batch, Packed};
+use super::record;
+use super::text::{Text, TextRef};
+
+pub(super) struct Contents {
+    /// Dense: the last entry moves into the place of one that is removed.
+    entries: Vec<Entry>,
+    table: HashTable<u32>,
+    hasher: DefaultHashBuilder,
+    pub(super) indexes: Indexes,
+    names: Names,
+    /// Replaced as a whole, so that readers can take it along.
+    pub(super) dictionaries: Arc<Dictionaries>,
+    /// What the writer's packer takes.
+    pub(super) packer_bytes: usize,
+    /// How many entries each dictionary packed.
+    packed_by: Box<[u32; 256]>,
+    /// Never ahead of the entries.
+    pub(super) version: ResourceVersion,
+    /// What the next write is marked with.
+    stamp: u32,
+    record_bytes: usize,
+}
+
+struct Entry {
+    record: Box<[u8]>,
+    /// Of the key: growing the table must not visit every record.
+    hash: u32,
+    /// Which write this state came with; it changes with every write and with nothing else.
+    stamp: u32,
+    /// Moved under the read lock when a list confirms an unchanged object.
+    epoch: AtomicU32,
+    links: [Link; BUILT_IN],
+    /// The first node in the added indexes.
+    nodes: u32,
+}
+
+/// The links of one built-in index.
+struct BuiltIn<'a> {
+    entries: &'a mut [Entry],
+    slot: usize,
+}
+
+impl Members for BuiltIn<'_> {
+    fn link(&mut self, member: u32) -> &mut Link {
+        &mut self.entries[member as usize].links[self.slot]
+    }
+}
+
+impl Contents {
+    pub(super) fn new() -> Self {
+        Self {
+            entries: Vec::new(),
+            table: HashTable::new(),
+            hasher: DefaultHashBuilder::default(),
+            indexes: Indexes::new(),
+            names: Names::default(),
+            dictionaries: Arc::default(),
+            packer_bytes: 0,
+            packed_by: Box::new([0; 256]),
+            version: ResourceVersion::default(),
+            stamp: 0,
+            record_bytes: 0,
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Returns the entry of a key.
+    pub(super) fn find(&self, key: &ObjectKey) -> Option<u32> {
+        // Without its namespace in the index, an object is not stored.
+        let namespace = match key.namespace() {
+            Some(namespace) => self.indexes.built_in[BY_NAMESPACE].find(TextRef::of(namespace))?,
+            None => NONE,
+        };
+        let name = key.name();
+        let found = self.table.find(wide(self.hash(key)), |&at| {
+            let entry = &self.entries[at as usize];
+            entry.links[BY_NAMESPACE].value == namespace && record::name(&entry.record) == name
+        });
+        found.copied()
+    }
+
+    /// Returns the record of an entry, in its stored form.
+    pub(super) fn record(&self, entry: u32) -> &[u8] {
+        &self.entries[entry as usize].record
+    }
+
+    pub(super) fn stamp(&self, entry: u32) -> u32 {
+        self.entries[entry as usize].stamp
+    }
+
+    /// Returns the stamp of the last write.
+    pub(super) fn last_stamp(&self) -> u32 {
+        self.stamp
+    }
+
+    /// Returns the value of a label, without unpacking.
+    pub(super) fn label(&self, entry: u32, key: &str) -> Option<&str> {
+        record::label(self.record(entry), &self.names, key)
+    }
+
+    /// Returns all entries.
+    pub(super) fn all(&self) -> impl ExactSizeIterator<Item = u32> + use<> {
+        0..self.entries.len() as u32
+    }
+
+    /// Returns the entries that have `value` in the index at `slot`.
+    pub(super) fn by(&self, slot: usize, value: &str) -> impl Iterator<Item = u32> {
+        let value = TextRef::of(value);
+        let (mut entry, count) = self.indexes.built_in.get(slot).map_or((NONE, 0), |chains| chains.members(value));
+        let built_in = (0..count).map(move |_| {
+            let this = entry;
+            entry = self.entries[this as usize].links[slot].next();
+            this
+        });
+        let added = slot.checked_sub(BUILT_IN).map(|position| self.indexes.by(position, value));
+        built_in.chain(added.into_iter().flatten())
+    }
+
+    /// Appends the key of an entry.
+    pub(super) fn write_key(&self, entry: u32, out: &mut Vec<u8>) {
+        if let Some(namespace) = self.value(entry, BY_NAMESPACE) {
+            namespace.write(out);
+            out.push(b'/');
+        }
+        out.extend_from_slice(record::name(self.record(entry)).as_bytes());
+    }
+
+    /// Appends the whole record of an entry.
+    pub(super) fn write_whole(&self, entry: u32, out: &mut Vec<u8>) {
+        let (namespace, controller) = (self.value(entry, BY_NAMESPACE), self.value(entry, BY_CONTROLLER));
+        record::expand(self.record(entry), namespace, controller, &self.names, out);
+    }
+
+    /// Copies an entry out.
+    pub(super) fn copy(&self, entry: u32) -> Packed {
+        let mut whole = Vec::with_capacity(self.record(entry).len() + 256);
+        self.write_whole(entry, &mut whole);
+        let dictionaries = Arc::clone(&self.dictionaries);
+        Packed { whole: whole.into_boxed_slice(), dictionaries, stamp: self.stamp(entry) }
+    }
+
+    /// Copies entries out.
+    pub(super) fn copy_all(&self, entries: impl Iterator<Item = u32>) -> Batch {
+        let mut batch = Batch::new(Arc::clone(&self.dictionaries));
+        entries.for_each(|entry| batch.push(self.stamp(entry), |out| self.write_whole(entry, out)));
+        batch
+    }
+
+    /// Marks an entry as listed.
+    pub(super) fn confirm(&self, entry: u32, epoch: u32) {
+        self.entries[entry as usize].epoch.store(epoch, Relaxed);
+    }
+
+    /// Returns the entries that the list of `epoch` did not confirm.
+    pub(super) fn unconfirmed(&self, epoch: u32) -> impl Iterator<Item = u32> {
+        self.all().filter(move |&entry| self.entries[entry as usize].epoch.load(Relaxed) != epoch)
+    }
+
+    /// Stores an object, given as a whole record, with its index values; returns the record it replaced, to be dropped
+    /// outside the lock.
+    pub(super) fn insert(
+        &mut self,
+        key: &ObjectKey,
+        whole: &[u8],
+        values: Vec<Values>,
+        epoch: u32,
+    ) -> Option<Box<[u8]>> {
+        let mut record = Vec::with_capacity(whole.len());
+        record::intern(whole, &mut self.names, &mut record);
+        let record = record.into_boxed_slice();
+        self.stamp = self.stamp.wrapping_add(1);
+        self.account(&record, 1);
+        let (at, replaced) = match self.find(key) {
+            Some(at) => {
+                let entry = &mut self.entries[at as usize];
+                let old = std::mem::replace(&mut entry.record, record);
+                (entry.stamp, entry.epoch) = (self.stamp, AtomicU32::new(epoch));
+                record::release(&old, &mut self.names);
+                self.account(&old, -1);
+                (at, Some(old))
+            }
+            None => (self.push(key, record, epoch), None),
+        };
+        self.relink(at, BY_CONTROLLER, record::controller_uid(whole));
+        for (position, values) in values.into_iter().enumerate() {
+            self.set_values(at, position, values);
+        }
+        replaced
+    }
+
+    /// Gives an entry these values in an added index.
+    pub(super) fn set_values(&mut self, entry: u32, position: usize, values: Values) {
+        self.indexes.relink(position, entry, &mut self.entries[entry as usize].nodes, values);
+    }
+
+    /// Removes an object and its index values; returns its record, to be dropped outside the lock.
+    pub(super) fn remove(&mut self, key: &ObjectKey) -> Option<Box<[u8]>> {
+        let at = self.find(key)?;
+        self.relink(at, BY_NAMESPACE, None);
+        self.relink(at, BY_CONTROLLER, None);
+        self.indexes.unlink(self.entries[at as usize].nodes);
+        let hash = wide(self.entries[at as usize].hash);
+        if let Ok(known) = self.table.find_entry(hash, |&known| known == at) {
+            known.remove();
+        }
+        let removed = self.entries.swap_remove(at as usize);
+        self.moved(self.entries.len() as u32, at);
+        record::release(&removed.record, &mut self.names);
+        self.account(&removed.record, -1);
+        self.shrink();
+        Some(removed.record)
+    }
+
+    /// Replaces the body of an entry by the same content, packed by `number`. Nothing else changes.
+    pub(super) fn repack(&mut self, entry: u32, number: u8, body: &[u8]) -> Box<[u8]> {
+        let old = self.record(entry);
+        let new = record::with_body(old, number, body, record::body(old).0);
+        self.account(&new, 1);
+        let old = std::mem::replace(&mut self.entries[entry as usize].record, new);
+        self.account(&old, -1);
+        old
+    }
+
+    /// Returns how many entries a dictionary packed.
+    pub(super) fn packed_by(&self, number: u8) -> u32 {
+        self.packed_by[usize::from(number)]
+    }
+
+    /// Moves the version, never backwards where versions compare.
+    pub(super) fn advance(&mut self, version: &ResourceVersion) {
+        let backwards = version.compare(&self.version).is_some_and(std::cmp::Ordering::is_lt);
+        if !backwards && !version.is_empty() {
+            self.version = version.clone();
+        }
+    }
+
+    pub(super) fn memory(&self) -> MemoryUsage {
+        MemoryUsage {
+            objects: self.entries.len(),
+            records: self.record_bytes,
+            table: self.entries.capacity() * size_of::<Entry>() + self.table.allocation_size(),
+            indexes: self.indexes.memory(),
+            names: self.names.memory(),
+            packing: self.dictionaries.memory() + self.packer_bytes,
+            hot: 0,
+        }
+    }
+
+    fn push(&mut self, key: &ObjectKey, record: Box<[u8]>, epoch: u32) -> u32 {
+        let (at, hash) = (self.entries.len() as u32, self.hash(key));
+        grow(&mut self.entries);
+        let links = [Link::NONE; BUILT_IN];
+        let epoch = AtomicU32::new(epoch);
+        self.entries.push(Entry { record, hash, stamp: self.stamp, epoch, links, nodes: NONE });
+        let Self { table, entries, .. } = self;
+        table.insert_unique(wide(hash), at, |&at| wide(entries[at as usize].hash));
+        self.relink(at, BY_NAMESPACE, key.namespace().map(Text::of));
+        at
+    }
+
+    /// Gives an entry this value in a built-in index.
+    fn relink(&mut self, entry: u32, slot: usize, value: Option<Text>) {
+        if self.value(entry, slot) == value.as_ref() {
+            return;
+        }
+        let mut members = BuiltIn { entries: &mut self.entries, slot };
+        let chains = &mut self.indexes.built_in[slot];
+        chains.leave(entry, &mut members);
+        if let Some(value) = &value {
+            chains.join(value, entry, &mut members);
+        }
+    }
+
+    /// Returns the value of an entry in a built-in index.
+    fn value(&self, entry: u32, slot: usize) -> Option<&Text> {
+        match self.entries[entry as usize].links[slot].value {
+            NONE => None,
+            value => self.indexes.built_in[slot].text(value),
+        }
+    }
+
+    /// Tells everything that knew an entry as `from` that it is `to` now.
+    fn moved(&mut self, from: u32, to: u32) {
+        let Some(entry) = self.entries.get(to as usize) else { return };
+        let nodes = entry.nodes;
+        if let Some(known) = self.table.find_mut(wide(entry.hash), |&known| known == from) {
+            *known = to;
+        }
+        for slot in 0..BUILT_IN {
+            let mut members = BuiltIn { entries: &mut self.entries, slot };
+            self.indexes.built_in[slot].moved(to, &mut members);
+        }
+        self.indexes.moved(nodes, to);
+    }
+
+    /// Gives memory back once half of it is unused.
+    fn shrink(&mut self) {
+        let (used, room) = (self.entries.len(), self.entries.capacity());
+        if room > 64 && used < room / 2 {
+            self.entries.shrink_to(used + used / 8);
+            let Self { table, entries, .. } = self;
+            table.shrink_to(used + used / 8, |&at| wide(entries[at as usize].hash));
+        }
+    }
+
+    fn account(&mut self, record: &[u8], count: i32) {
+        let bytes = allocated(record.len());
+        let packed = &mut self.packed_by[usize::from(record.get(1).copied().unwrap_or(PLAIN))];
+        *packed = packed.wrapping_add_signed(count);
+        self.record_bytes = if count > 0 { self.record_bytes + bytes } else { self.record_bytes - bytes };
+    }
+
+    fn hash(&self, key: &ObjectKey) -> u32 {
+        self.hasher.hash_one(key.as_str()) as u32
+    }
+}
+
+/// Spreads a short hash over the bits that the table looks at.
+fn wide(hash: u32) -> u64 {
+    u64::from(hash) << 32 | u64::from(hash)
+}

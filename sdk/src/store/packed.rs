@@ -1,0 +1,113 @@
+//! Stored objects as readers take them along: copied under the lock, unpacked outside of it, and only if somebody looks.
+use std::sync::Arc;
+
+use crate::resource::ObjectKey;
+use crate::wire::{Metadata, RawObject};
+
+use super::codec::Dictionaries;
+use super::record::{self, Head};
+
+/// One object at one instant.
+#[derive(Clone)]
+pub(crate) struct Packed {
+    pub(super) whole: Box<[u8]>,
+    pub(super) dictionaries: Arc<Dictionaries>,
+    pub(super) stamp: u32,
+}
+
+/// Many objects of one instant, in one piece of memory.
+pub(crate) struct Batch {
+    bytes: Vec<u8>,
+    /// Where each ends, and its stamp.
+    ends: Vec<(usize, u32)>,
+    dictionaries: Arc<Dictionaries>,
+}
+
+/// One object of a [`Batch`], or a [`Packed`].
+#[derive(Clone, Copy)]
+pub(crate) struct PackedRef<'a> {
+    whole: &'a [u8],
+    dictionaries: &'a Arc<Dictionaries>,
+    /// Which write this state came with.
+    pub(super) stamp: u32,
+}
+
+impl Packed {
+    pub(crate) fn view(&self) -> PackedRef<'_> {
+        PackedRef { whole: &self.whole, dictionaries: &self.dictionaries, stamp: self.stamp }
+    }
+}
+
+impl Batch {
+    pub(super) fn new(dictionaries: Arc<Dictionaries>) -> Self {
+        Self { bytes: Vec::new(), ends: Vec::new(), dictionaries }
+    }
+
+    /// Adds what `write` appends.
+    pub(super) fn push(&mut self, stamp: u32, write: impl FnOnce(&mut Vec<u8>)) {
+        write(&mut self.bytes);
+        self.ends.push((self.bytes.len(), stamp));
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Returns the objects in no order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = PackedRef<'_>> {
+        let mut start = 0;
+        self.ends.iter().map(move |&(end, stamp)| {
+            let whole = &self.bytes[start..end];
+            start = end;
+            PackedRef { whole, dictionaries: &self.dictionaries, stamp }
+        })
+    }
+}
+
+impl<'a> PackedRef<'a> {
+    /// Returns the key as text; keys sort as their texts do.
+    pub(crate) fn key_text(&self) -> &'a str {
+        Head::parse(self.whole).name
+    }
+
+    pub(crate) fn key(&self) -> ObjectKey {
+        ObjectKey::from_text(self.key_text())
+    }
+
+    /// Returns the metadata, without unpacking.
+    pub(crate) fn metadata(&self) -> Metadata {
+        record::metadata(self.whole)
+    }
+
+    /// Unpacks the JSON for `read`.
+    pub(crate) fn with_json<T>(&self, read: impl FnOnce(&[u8]) -> T) -> T {
+        self.dictionaries.with_context(|context| {
+            let text = self.dictionaries.unpack(
+                Head::parse(self.whole).dictionary,
+                record::body(self.whole).1,
+                &mut context.unpacker,
+            );
+            context.json.clear();
+            record::json(self.whole, text, &mut context.parts, &mut context.json);
+            read(&context.json)
+        })
+    }
+
+    /// Unpacks the object as it came from the wire.
+    pub(crate) fn object(&self) -> RawObject {
+        RawObject::from_parts(self.metadata(), self.with_json(<[u8]>::to_vec))
+    }
+
+    /// Appends the body as it was before it was packed: what dictionaries are made from.
+    pub(super) fn sample(&self, out: &mut Vec<u8>) {
+        self.dictionaries.with_context(|context| {
+            let number = Head::parse(self.whole).dictionary;
+            out.extend_from_slice(self.dictionaries.unpack(number, record::body(self.whole).1, &mut context.unpacker));
+        });
+    }
+
+    /// Returns how many bytes the packed body has.
+    pub(super) fn packed_len(&self) -> usize {
+        record::body(self.whole).1.len()
+    }
+}

@@ -1,0 +1,112 @@
+//! Cuts metadata that is stored in another form out of an object's JSON, and puts it back, byte for byte.
+//!
+//! Nothing here knows JSON: a text that stands in the object is replaced by a mark, and a mark by that text. The API
+//! server's own spelling is found; in any other spelling less is cut.
+use memchr::{memchr, memmem};
+
+/// Precedes the number of a part. No JSON holds this byte: strings escape it.
+const MARK: u8 = 1;
+
+/// How far parts are looked for: `metadata` comes before `spec`, and the values stand before or behind annotations.
+const REACH: usize = 16 * 1024;
+
+/// How many parts there are: name, namespace, uid, version, labels, uid and name of the controller, generateName.
+const PARTS: usize = 8;
+
+/// The texts of one object that its record holds anyway.
+#[derive(Default)]
+pub(super) struct Parts {
+    bytes: Vec<u8>,
+    ends: [usize; PARTS],
+    count: usize,
+}
+
+impl Parts {
+    pub(super) fn clear(&mut self) {
+        self.bytes.clear();
+        self.count = 0;
+    }
+
+    /// Adds the next part: one that `write` leaves empty is no part, and keeps its number.
+    pub(super) fn push(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        write(&mut self.bytes);
+        self.ends[self.count] = self.bytes.len();
+        self.count += 1;
+    }
+
+    fn get(&self, number: usize) -> &[u8] {
+        let start = if number == 0 { 0 } else { self.ends[number - 1] };
+        if number < self.count { &self.bytes[start..self.ends[number]] } else { &[] }
+    }
+}
+
+/// Appends `json` to `out` with each part that is found replaced by its mark. False, and nothing appended, for bytes in
+/// which a mark could not be told from content.
+pub(super) fn cut(json: &[u8], parts: &Parts, out: &mut Vec<u8>) -> bool {
+    if memchr(MARK, json).is_some() {
+        return false;
+    }
+    let near = &json[..json.len().min(REACH)];
+    let mut found = [(usize::MAX, 0); PARTS];
+    for (number, place) in found.iter_mut().enumerate().take(parts.count) {
+        let part = parts.get(number);
+        if part.len() > 2 {
+            *place = (memmem::find(near, part).unwrap_or(usize::MAX), number);
+        }
+    }
+    found.sort_unstable();
+    let mut from = 0;
+    for (start, number) in found {
+        if start != usize::MAX && start >= from {
+            out.extend_from_slice(&json[from..start]);
+            out.extend([MARK, number as u8 + MARK]);
+            from = start + parts.get(number).len();
+        }
+    }
+    out.extend_from_slice(&json[from..]);
+    true
+}
+
+/// Appends `text`, with each mark replaced by its part, to `out`.
+pub(super) fn splice(mut text: &[u8], parts: &Parts, out: &mut Vec<u8>) {
+    out.reserve_exact(text.len() + parts.bytes.len());
+    while let Some(at) = memchr(MARK, text) {
+        out.extend_from_slice(&text[..at]);
+        let number = text.get(at + 1).map_or(PARTS, |&number| usize::from(number.wrapping_sub(MARK)));
+        out.extend_from_slice(parts.get(number));
+        text = text.get(at + 2..).unwrap_or_default();
+    }
+    out.extend_from_slice(text);
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn parts(texts: &[String]) -> Parts {
+        let mut parts = Parts::default();
+        texts.iter().for_each(|text| parts.push(|out| out.extend_from_slice(text.as_bytes())));
+        parts
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_cut_comes_back(texts in prop::collection::vec("[ab\"]{0,5}", 0..=PARTS), json in "[ab\"{}]{0,60}") {
+            let (parts, mut text, mut back) = (parts(&texts), Vec::new(), Vec::new());
+            prop_assert!(cut(json.as_bytes(), &parts, &mut text));
+            splice(&text, &parts, &mut back);
+            prop_assert_eq!(back, json.as_bytes());
+        }
+    }
+
+    #[test]
+    fn what_is_found_is_cut_and_marks_in_the_bytes_are_not_misread() {
+        let parts = parts(&["\"name\":\"one\"".into(), String::new(), "\"uid\":\"u\"".into()]);
+        let (mut text, json) = (Vec::new(), br#"{"metadata":{"name":"one","uid":"u"}}"#);
+        assert!(cut(json, &parts, &mut text));
+        assert_eq!(text, b"{\"metadata\":{\x01\x01,\x01\x03}}");
+        assert!(!cut(b"\"\x01\"", &parts, &mut text));
+    }
+}

@@ -1,0 +1,164 @@
+//! Short texts in a compact form: a UUID takes 16 bytes and no allocation, a decimal version 8.
+use std::fmt::Write as _;
+
+/// A uid or an index value.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Text {
+    /// A UUID in the one spelling that the API server uses: lower case, with dashes.
+    Uuid([u8; 16]),
+    /// Anything else.
+    Other(Box<str>),
+}
+
+/// A [`Text`] that is only looked up.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum TextRef<'a> {
+    Uuid([u8; 16]),
+    Other(&'a str),
+}
+
+impl<'a> TextRef<'a> {
+    pub(super) fn of(text: &'a str) -> Self {
+        parse_uuid(text.as_bytes()).map_or(Self::Other(text), Self::Uuid)
+    }
+
+    pub(super) fn to_text(self) -> Text {
+        match self {
+            Self::Uuid(bytes) => Text::Uuid(bytes),
+            Self::Other(text) => Text::Other(text.into()),
+        }
+    }
+
+    /// Appends the text that this was made of.
+    pub(super) fn write(self, out: &mut Vec<u8>) {
+        match self {
+            Self::Uuid(bytes) => write_uuid(&bytes, out),
+            Self::Other(text) => out.extend_from_slice(text.as_bytes()),
+        }
+    }
+}
+
+impl Text {
+    pub(super) fn of(text: &str) -> Self {
+        TextRef::of(text).to_text()
+    }
+
+    pub(super) fn view(&self) -> TextRef<'_> {
+        match self {
+            Self::Uuid(bytes) => TextRef::Uuid(*bytes),
+            Self::Other(text) => TextRef::Other(text),
+        }
+    }
+
+    /// Appends the text that this was made of.
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        self.view().write(out);
+    }
+
+    /// Returns how many bytes the text that this was made of has.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Uuid(_) => 36,
+            Self::Other(text) => text.len(),
+        }
+    }
+
+    /// Returns how many bytes it holds outside of itself.
+    pub(super) fn heap(&self) -> usize {
+        match self {
+            Self::Uuid(_) => 0,
+            Self::Other(text) => text.len(),
+        }
+    }
+}
+
+/// A resourceVersion that can be told from every other by its value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Version<'a> {
+    /// A decimal as the API server writes it: no sign, no leading zero.
+    Number(u64),
+    /// Anything else.
+    Other(&'a str),
+}
+
+impl<'a> Version<'a> {
+    pub(super) fn of(text: &'a str) -> Self {
+        let canonical = text == "0" || !text.starts_with(['0', '+']);
+        text.parse().ok().filter(|_| canonical).map_or(Self::Other(text), Self::Number)
+    }
+
+    /// Appends the text that this was made of.
+    pub(super) fn write(self, out: &mut String) {
+        match self {
+            // Writing to a string cannot fail.
+            Self::Number(number) => _ = write!(out, "{number}"),
+            Self::Other(text) => out.push_str(text),
+        }
+    }
+}
+
+const DASHES: [usize; 4] = [8, 13, 18, 23];
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
+
+fn parse_uuid(text: &[u8]) -> Option<[u8; 16]> {
+    if text.len() != 36 || DASHES.iter().any(|&at| text[at] != b'-') {
+        return None;
+    }
+    let digit = |byte: u8| match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        _ => None,
+    };
+    let (mut bytes, mut at) = ([0; 16], 0);
+    for byte in &mut bytes {
+        at += usize::from(DASHES.contains(&at));
+        *byte = digit(text[at])? << 4 | digit(text[at + 1])?;
+        at += 2;
+    }
+    Some(bytes)
+}
+
+/// Appends a UUID as the API server writes it.
+pub(super) fn write_uuid(bytes: &[u8], out: &mut Vec<u8>) {
+    for (position, byte) in bytes.iter().enumerate() {
+        if matches!(position, 4 | 6 | 8 | 10) {
+            out.push(b'-');
+        }
+        out.extend([DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_text_comes_back_as_it_was() {
+        let check = |text: &str, compact: bool| {
+            let (value, mut back) = (Text::of(text), Vec::new());
+            value.write(&mut back);
+            assert_eq!((back.as_slice(), matches!(value, Text::Uuid(_))), (text.as_bytes(), compact), "{text}");
+        };
+        check("6f1c2a3e-0123-4b7d-9c1e-0123456789ab", true);
+        check("6F1C2A3E-0123-4b7d-9c1e-0123456789ab", false);
+        check("6f1c2a3e00123-4b7d-9c1e-0123456789ab", false);
+        check("6f1c2a3e-0123-4b7d-9c1e-0123456789a-", false);
+        check("", false);
+        check("einundzwanzig-größer-als-16-byteäöüß", false);
+    }
+
+    #[test]
+    fn every_version_comes_back_as_it_was() {
+        let check = |text: &str, number: bool| {
+            let (version, mut back) = (Version::of(text), String::new());
+            version.write(&mut back);
+            assert_eq!((back.as_str(), matches!(version, Version::Number(_))), (text, number), "{text}");
+        };
+        for number in ["0", "1", "18446744073709551615"] {
+            check(number, true);
+        }
+        for other in ["", "00", "01", "+1", "-1", "18446744073709551616", "abc", " 1"] {
+            check(other, false);
+        }
+    }
+}

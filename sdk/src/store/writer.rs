@@ -1,0 +1,301 @@
+//! The one that changes a store: puts, removes, lists, and sees to how objects are packed.
+use std::sync::Arc;
+
+use crate::resource::{ObjectKey, ResourceVersion};
+use crate::wire::RawObject;
+
+use super::codec::{PLAIN, Packer};
+use super::decode::Envelope;
+use super::packed::Packed;
+use super::record::{self, Head, Scratch};
+use super::text::Text;
+use super::training::{self, Refinement, Training};
+use super::{Reported, Store};
+
+/// The write side: there is one for each store.
+pub(crate) struct Writer {
+    pub(super) store: Arc<Store>,
+    /// Number of the current list; an entry that carries another one was not listed by it.
+    epoch: u32,
+    listing: bool,
+    packer: Packer,
+    pub(super) training: Training,
+    scratch: Scratch,
+    /// The entry that is packed anew next, after a change of the dictionary.
+    repacking: Option<u32>,
+}
+
+/// What a write did.
+#[derive(Debug)]
+pub(crate) enum Put {
+    /// The key was not stored.
+    Added,
+    /// The object was replaced by a later state of itself.
+    Updated {
+        /// The state before.
+        old: Envelope,
+    },
+    /// Another object was stored under the key; its deletion was missed.
+    Recreated {
+        /// The last known state of the other object.
+        old: Envelope,
+    },
+    /// This very version was stored already.
+    Unchanged,
+}
+
+/// What a delete removed.
+#[derive(Debug)]
+pub(crate) struct Removed {
+    /// The last state known of the removed object.
+    pub(crate) last: Envelope,
+    /// False when the server deleted a later object of that key, so that the end of this one was missed.
+    pub(crate) final_state_known: bool,
+}
+
+/// What is stored under the key of an arriving object.
+enum Stored {
+    Nothing,
+    /// This very version, which is marked as listed now.
+    Same,
+    /// An earlier state of the object.
+    Earlier(Packed),
+    /// Another object.
+    Other(Packed),
+}
+
+/// How many entries are looked at before the writer goes on with what arrived: under a millisecond of packing.
+const REPACK_SLICE: u32 = 64;
+
+impl Writer {
+    pub(super) fn new(store: Arc<Store>) -> Self {
+        Self {
+            store,
+            epoch: 0,
+            listing: false,
+            packer: Packer::default(),
+            training: Training::default(),
+            scratch: Scratch::default(),
+            repacking: None,
+        }
+    }
+
+    /// Begins a list: what is neither put before [`Writer::finish_list`] is gone.
+    pub(crate) fn begin_list(&mut self) {
+        self.epoch = self.epoch.wrapping_add(1);
+        self.listing = true;
+    }
+
+    /// Stores an object. The version moves with it, but not during a list.
+    pub(crate) fn put(&mut self, envelope: &Envelope) -> Put {
+        let stored = self.stored(envelope.object());
+        if matches!(stored, Stored::Same) {
+            return Put::Unchanged;
+        }
+        let key = &envelope.metadata().key;
+        // Whoever fails again comes back to the quarantine below; who does not is mended.
+        let reported = match self.store.quarantined().remove(key) {
+            true => Reported::Yes,
+            false => Reported::No,
+        };
+        record::write(envelope.object(), &mut self.packer, &mut self.scratch);
+        self.training.record(self.scratch.text.len(), self.scratch.whole.len());
+        let mut values = Vec::new();
+        let stamp = loop {
+            let projections = Arc::clone(self.store.read().indexes.projections());
+            for projection in projections.iter().skip(values.len()) {
+                values.push(self.store.project(projection, envelope, reported));
+            }
+            let mut contents = self.store.write();
+            // An index may have come meanwhile: without its values the object would be missing from it.
+            if contents.indexes.projections().len() == values.len() {
+                let replaced = contents.insert(key, &self.scratch.whole, values, self.epoch);
+                let stamp = contents.last_stamp();
+                let decoded = self.store.hot.remove(key);
+                if !self.listing {
+                    contents.advance(&envelope.metadata().resource_version);
+                }
+                drop(contents);
+                drop((replaced, decoded));
+                break stamp;
+            }
+        };
+        self.scratch.shrink();
+        envelope.set_stored(&self.store, stamp);
+        self.train_first(training::FIRST_OBJECTS);
+        match stored {
+            Stored::Nothing | Stored::Same => Put::Added,
+            Stored::Earlier(old) => Put::Updated { old: Envelope::packed(old) },
+            Stored::Other(old) => Put::Recreated { old: Envelope::packed(old) },
+        }
+    }
+
+    /// Removes the object that the server says is deleted; `None` when none is stored under its key.
+    pub(crate) fn remove(&mut self, deleted: &Arc<RawObject>) -> Option<Removed> {
+        let metadata = deleted.metadata();
+        let stored = {
+            let contents = self.store.read();
+            contents.find(&metadata.key).map(|entry| {
+                let same = Head::parse(contents.record(entry)).has_uid(&Text::of(&metadata.uid));
+                (same, (!same).then(|| contents.copy(entry)))
+            })
+        };
+        let removed = {
+            let mut contents = self.store.write();
+            let removed = contents.remove(&metadata.key);
+            if !self.listing {
+                contents.advance(&metadata.resource_version);
+            }
+            (removed, self.store.hot.remove(&metadata.key))
+        };
+        drop(removed);
+        self.store.quarantined().remove(&metadata.key);
+        let (final_state_known, other) = stored?;
+        let last = other.map_or_else(|| Envelope::new(Arc::clone(deleted)), Envelope::packed);
+        Some(Removed { last, final_state_known })
+    }
+
+    /// Ends a list: removes what it did not confirm, then moves the version, to wherever the server says.
+    ///
+    /// Returns what was removed. A list that never began removes nothing.
+    pub(crate) fn finish_list(&mut self, version: ResourceVersion) -> Vec<Envelope> {
+        let vanished = if self.listing { self.unconfirmed() } else { Vec::new() };
+        self.listing = false;
+        let mut removed = Vec::with_capacity(vanished.len());
+        for key in &vanished {
+            self.store.quarantined().remove(key);
+            removed.extend(self.store.copy(key).map(Envelope::packed));
+            let mut contents = self.store.write();
+            let removed = (contents.remove(key), self.store.hot.remove(key));
+            drop(contents);
+            drop(removed);
+        }
+        self.store.write().version = version;
+        self.train_first(training::FEWEST_OBJECTS);
+        removed
+    }
+
+    /// Moves the version: the server says that nothing else changed up to it.
+    pub(crate) fn bookmark(&mut self, version: &ResourceVersion) {
+        if !self.listing {
+            self.store.write().advance(version);
+        }
+    }
+
+    /// Returns work that makes the store smaller, when there is any: for a thread that may block.
+    pub(crate) fn refinement(&mut self) -> Option<Refinement> {
+        if self.listing || self.repacking.is_some() || self.packer.number() == PLAIN {
+            return None;
+        }
+        self.training.refinement(&self.store)
+    }
+
+    /// Takes over the result of a refinement that is done, then packs some objects anew if that is to be done.
+    ///
+    /// Returns false when there is nothing left to do.
+    pub(crate) fn tend(&mut self) -> bool {
+        if let Some(dictionary) = self.training.better(self.store.len()) {
+            self.adopt(&dictionary);
+        }
+        self.repack()
+    }
+
+    /// Says what is stored under the key of `object`, and marks this very version as listed.
+    fn stored(&self, object: &RawObject) -> Stored {
+        let (contents, new) = (self.store.read(), object.metadata());
+        let Some(entry) = contents.find(&new.key) else { return Stored::Nothing };
+        let head = Head::parse(contents.record(entry));
+        if !head.has_uid(&Text::of(&new.uid)) {
+            return Stored::Other(contents.copy(entry));
+        }
+        if new.resource_version.is_empty() || !head.has_version(&new.resource_version) {
+            return Stored::Earlier(contents.copy(entry));
+        }
+        contents.confirm(entry, self.epoch);
+        Stored::Same
+    }
+
+    fn unconfirmed(&self) -> Vec<ObjectKey> {
+        self.store.keys_of(|contents, add| contents.unconfirmed(self.epoch).for_each(add))
+    }
+
+    /// Makes the first dictionary when there is enough to make it of.
+    fn train_first(&mut self, enough: usize) {
+        if self.packer.number() != PLAIN {
+            return;
+        }
+        let objects = self.store.len();
+        if self.training.wants_first(objects, enough)
+            && let Some(dictionary) = self.training.first(&self.store, objects)
+            && self.adopt(&dictionary)
+        {
+            while self.repack() {}
+        }
+    }
+
+    /// Packs with another dictionary from here on. Says whether that is possible.
+    pub(super) fn adopt(&mut self, dictionary: &[u8]) -> bool {
+        let mut dictionaries = (*self.store.read().dictionaries).clone();
+        let Some(number) = dictionaries.add(dictionary) else { return false };
+        if !self.packer.load(number, dictionary) {
+            return false;
+        }
+        self.store.write().dictionaries = Arc::new(dictionaries);
+        self.repacking = Some(0);
+        true
+    }
+
+    /// Packs a slice of the store with the present dictionary. Returns false when all of it is.
+    pub(super) fn repack(&mut self) -> bool {
+        let Some(start) = self.repacking else { return false };
+        let number = self.packer.number();
+        let mut body = Vec::new();
+        for entry in start..start.saturating_add(REPACK_SLICE) {
+            let packed = {
+                let contents = self.store.read();
+                if entry as usize >= contents.len() {
+                    drop(contents);
+                    return self.finish_repacking();
+                }
+                if Head::parse(contents.record(entry)).dictionary == number {
+                    continue;
+                }
+                contents.copy(entry)
+            };
+            self.scratch.text.clear();
+            packed.view().sample(&mut self.scratch.text);
+            body.clear();
+            let packed_by = self.packer.pack(&self.scratch.text, &mut body);
+            // Only this writer moves and replaces entries.
+            let old = self.store.write().repack(entry, packed_by, &body);
+            drop(old);
+        }
+        self.scratch.shrink();
+        self.repacking = Some(start.saturating_add(REPACK_SLICE));
+        true
+    }
+
+    /// Drops dictionaries that packed nothing any more. Entries that moved meanwhile may need another round.
+    fn finish_repacking(&mut self) -> bool {
+        let number = self.packer.number();
+        let packer_bytes = self.packer.memory();
+        let mut contents = self.store.write();
+        contents.packer_bytes = packer_bytes;
+        let old: Vec<u8> = contents.dictionaries.numbers().filter(|&known| known != number).collect();
+        let mut dictionaries = (*contents.dictionaries).clone();
+        let unused = |number: &u8| contents.packed_by(*number) == 0;
+        let (unused, used): (Vec<u8>, Vec<u8>) = old.into_iter().partition(unused);
+        unused.iter().for_each(|&number| dictionaries.remove(number));
+        let dropped = std::mem::replace(&mut contents.dictionaries, Arc::new(dictionaries));
+        drop(contents);
+        drop(dropped);
+        self.repacking = (!used.is_empty()).then_some(0);
+        self.repacking.is_some()
+    }
+}
+
+impl std::fmt::Debug for Writer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Writer").field("store", &self.store).field("epoch", &self.epoch).finish_non_exhaustive()
+    }
+}
