@@ -7,6 +7,8 @@ pub(crate) mod clock;
 
 pub mod declare;
 
+pub mod metrics;
+
 pub mod client;
 
 pub mod wire;

@@ -9,27 +9,45 @@ use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
 use crate::clock;
+use crate::metrics::Snapshot;
 
 mod core;
 
+mod delays;
+
 pub mod limiter;
+
+mod meter;
+
+mod ready;
+
+mod slots;
 
 use self::core::Core;
 use limiter::{ItemExponential, RateLimiter};
+use slots::Tick;
 
 /// A queue of keys between event handlers and workers, with the contract of client-go's `workqueue`:
 ///
 /// - However often a key is added before a worker takes it, it is delivered once.
 /// - A key that is added while a worker holds it is delivered again, once, after [`WorkQueue::done`]: two workers never
 ///   hold the same key.
-/// - Keys come out in the order in which they became ready.
-/// - A delayed key keeps the earliest time it was asked for. It does not stop an earlier [`WorkQueue::add`], nor is it
-///   taken back by one.
+/// - Keys of one priority come out in the order in which they became ready, so that keys that are always ready take
+///   turns. The highest [`Priority`] goes first, but never alone: see there.
+/// - A key that is added again while it waits keeps its place, unless the priority is higher: then it goes last among
+///   those of its new priority. It is never lowered.
+/// - A delayed key keeps the earliest time and the highest priority it was asked for. It does not stop an earlier
+///   [`WorkQueue::add`], nor is it taken back by one.
 /// - After [`WorkQueue::shut_down`] nothing is taken in, delayed keys are dropped, and what is ready is still handed out.
 ///
 /// The length is bounded by the number of distinct keys. Clones share the queue. A waiting [`WorkQueue::get`] may be
 /// dropped at any time, as in `select!`: no key is lost by it. Times are those of tokio's clock, so a paused runtime
 /// controls them.
+///
+/// Adding, taking and ending a key are each one look-up in one hash table and a few writes, under a lock that is held for
+/// as long; only a delay costs the logarithm of how many are delayed. Nothing is allocated for a key while fewer are
+/// queued than were before, and the room is given back once few are left. The hash is keyed, as the names of objects
+/// are chosen by whoever may create them.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
@@ -62,6 +80,8 @@ pub struct WorkQueue<T> {
 
 struct Shared<T> {
     core: Mutex<Core<T>>,
+    /// When the queue was made, from which its times count.
+    epoch: Instant,
     limiter: Mutex<Box<dyn RateLimiter<T>>>,
     /// Wakes one waiting `get`. Whoever leaves a wait while there is work wakes the next, so that one permit suffices.
     work: Notify,
@@ -75,6 +95,7 @@ impl<T: Clone + Eq + Hash + Send> WorkQueue<T> {
         Self {
             shared: Arc::new(Shared {
                 core: Mutex::new(Core::new()),
+                epoch: clock::now().into_std(),
                 limiter: Mutex::new(Box::new(limiter)),
                 work: Notify::new(),
                 drained: Notify::new(),
@@ -82,32 +103,61 @@ impl<T: Clone + Eq + Hash + Send> WorkQueue<T> {
         }
     }
 
-    /// Adds a key; ignored after shutdown.
+    /// Measures itself from now on, for [`WorkQueue::collect`]. Call it before the first key: of one that was there
+    /// before nobody knows since when. Measuring reads the clock with each operation.
+    #[must_use]
+    pub fn measured(self) -> Self {
+        self.lock().measure();
+        self
+    }
+
+    /// Adds a key at [`Priority::Normal`]; ignored after shutdown.
     pub fn add(&self, item: T) {
-        let added = self.core().add(item);
-        if added {
-            self.shared.work.notify_one();
-        }
+        self.add_with(item, When::Now, Priority::Normal);
     }
 
-    /// Adds a key once `delay` has passed, at once where it is zero. A key that waits already keeps the earlier time.
+    /// Adds a key at [`Priority::Normal`] once `delay` has passed, at once where it is zero. A key that waits already
+    /// keeps the earlier time.
     pub fn add_after(&self, item: T, delay: Duration) {
-        if delay.is_zero() {
-            return self.add(item);
-        }
-        let now = clock::now().into_std();
-        // A delay beyond what the clock can express never ends: the queue's life is shorter than ten thousand days.
-        let due = now.checked_add(delay).unwrap_or(now + FAR_FUTURE);
-        let earlier = self.core().add_at(item, due);
-        if earlier {
+        self.add_with(item, When::After(delay), Priority::Normal);
+    }
+
+    /// Counts a failure of the key and adds it at [`Priority::Normal`] once the rate limiter allows.
+    pub fn add_rate_limited(&self, item: T) {
+        self.add_with(item, When::RateLimited, Priority::Normal);
+    }
+
+    /// Adds a key; ignored after shutdown.
+    pub fn add_with(&self, item: T, when: When, priority: Priority) {
+        let delay = match when {
+            When::Now => Duration::ZERO,
+            When::After(delay) => delay,
+            When::RateLimited => self.back_off(&item),
+        };
+        let wake = {
+            let (mut core, now) = self.core();
+            if when != When::Now {
+                core.retried();
+            }
+            if delay.is_zero() {
+                core.add(item, priority, now)
+            } else {
+                core.add_at(item, self.shared.tick().saturating_add(ticks(delay)), priority)
+            }
+        };
+        if wake {
             self.shared.work.notify_one();
         }
     }
 
-    /// Counts a failure of the key and adds it once the rate limiter allows.
-    pub fn add_rate_limited(&self, item: T) {
-        let delay = self.limiter().when(&item, clock::now().into_std());
-        self.add_after(item, delay);
+    /// Takes back what was added with a delay that is not over.
+    pub fn cancel_after(&self, item: &T) {
+        self.lock().cancel(item);
+    }
+
+    /// Counts a failure of the key and returns how long the rate limiter lets it wait. It is not added.
+    pub fn back_off(&self, item: &T) -> Duration {
+        self.limiter().when(item, clock::now().into_std())
     }
 
     /// Forgets the failures of a key, so that its next back-off starts anew. It stays queued where it is queued.
@@ -125,25 +175,32 @@ impl<T: Clone + Eq + Hash + Send> WorkQueue<T> {
     ///
     /// Dropping the future before it is ready loses nothing.
     pub async fn get(&self) -> Option<T> {
+        Some(self.get_with_priority().await?.0)
+    }
+
+    /// As [`WorkQueue::get`], with the priority at which the key was ready: whoever adds the key again because its work
+    /// is not finished passes it on.
+    pub async fn get_with_priority(&self) -> Option<(T, Priority)> {
         // A worker whose reconciles never wait would keep its thread for as long as the queue lasts.
         tokio::task::coop::consume_budget().await;
-        if let Some(item) = self.core().get() {
-            return Some(item);
+        if let Some(taken) = self.take() {
+            return Some(taken);
         }
         let _baton = Baton(&self.shared);
         loop {
             // Made before the look at the queue, so that what happens in between wakes it.
             let woken = self.shared.work.notified();
             let due = {
-                let mut core = self.core();
-                if let Some(item) = core.get() {
-                    return Some(item);
+                let (mut core, now) = self.core();
+                if let Some(taken) = core.get(now) {
+                    return Some(taken);
                 }
                 if core.is_shutting_down() {
                     return None;
                 }
                 core.next_due()
             };
+            let due = due.map(|due| self.shared.epoch + Duration::from_nanos(due));
             wait(woken, due).await;
         }
     }
@@ -151,8 +208,8 @@ impl<T: Clone + Eq + Hash + Send> WorkQueue<T> {
     /// Ends the work on a key that [`WorkQueue::get`] returned. A key that was added meanwhile is ready again.
     pub fn done(&self, item: &T) {
         let (again, drained) = {
-            let mut core = self.core();
-            (core.done(item), core.is_drained())
+            let (mut core, now) = self.core();
+            (core.done(item, now), core.is_drained())
         };
         if again {
             self.shared.work.notify_one();
@@ -164,7 +221,7 @@ impl<T: Clone + Eq + Hash + Send> WorkQueue<T> {
 
     /// Returns how many keys are ready: neither those that workers hold nor those that wait for a time.
     pub fn len(&self) -> usize {
-        self.core().len()
+        self.core().0.len()
     }
 
     /// Says whether no key is ready.
@@ -175,7 +232,7 @@ impl<T: Clone + Eq + Hash + Send> WorkQueue<T> {
     /// Takes in nothing more and drops delayed keys; what is ready is still handed out, then `get` returns `None`. Ends
     /// a [`WorkQueue::shut_down_with_drain`] that waits.
     pub fn shut_down(&self) {
-        self.core().shut_down();
+        self.lock().shut_down();
         self.shared.work.notify_waiters();
         self.shared.drained.notify_waiters();
     }
@@ -185,11 +242,11 @@ impl<T: Clone + Eq + Hash + Send> WorkQueue<T> {
     ///
     /// Dropping the future leaves the queue shut down.
     pub async fn shut_down_with_drain(&self) {
-        self.core().drain();
+        self.lock().drain();
         self.shared.work.notify_waiters();
         loop {
             let woken = self.shared.drained.notified();
-            if self.core().is_drained() {
+            if self.lock().is_drained() {
                 return;
             }
             woken.await;
@@ -198,17 +255,41 @@ impl<T: Clone + Eq + Hash + Send> WorkQueue<T> {
 
     /// Says whether the queue was shut down.
     pub fn is_shutting_down(&self) -> bool {
-        self.core().is_shutting_down()
+        self.lock().is_shutting_down()
     }
 
-    /// Locks the state, with every delayed key that is due by now among the ready ones.
-    fn core(&self) -> MutexGuard<'_, Core<T>> {
-        // The state is whole between any two of its statements that can panic: those of the key's own `Hash` and `Eq`.
-        let mut core = self.shared.core.lock().unwrap_or_else(PoisonError::into_inner);
-        if core.next_due().is_some() {
-            core.promote(clock::now().into_std());
+    /// Adds what a [`WorkQueue::measured`] queue measured to `snapshot`, under client-go's names and with
+    /// controller-runtime's labels, so that dashboards made for them work: `name` and `controller` are `name`, and
+    /// `priority` of the depth is [`Priority::value`]. Other queues add nothing.
+    pub fn collect(&self, name: &str, snapshot: &mut Snapshot) {
+        let reading = {
+            let (core, now) = self.core();
+            core.reading(now)
+        };
+        if let Some(reading) = reading {
+            reading.write(name, snapshot);
         }
-        core
+    }
+
+    fn take(&self) -> Option<(T, Priority)> {
+        let (mut core, now) = self.core();
+        core.get(now)
+    }
+
+    /// Locks the state, with every delayed key that is due by now among the ready ones. The time is 0 where nothing
+    /// depends on it, as reading the clock costs more than most operations.
+    fn core(&self) -> (MutexGuard<'_, Core<T>>, Tick) {
+        let mut core = self.lock();
+        if !core.needs_time() {
+            return (core, 0);
+        }
+        let now = self.shared.tick();
+        core.promote(now);
+        (core, now)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Core<T>> {
+        self.shared.lock()
     }
 
     fn limiter(&self) -> MutexGuard<'_, Box<dyn RateLimiter<T>>> {
@@ -216,8 +297,68 @@ impl<T: Clone + Eq + Hash + Send> WorkQueue<T> {
     }
 }
 
-/// Stands for a delay that never ends.
+impl<T> Shared<T> {
+    /// Locks the state, which is whole between any two of its statements that can panic: those of the key's own `Hash`,
+    /// `Eq` and `Clone`.
+    fn lock(&self) -> MutexGuard<'_, Core<T>> {
+        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tick(&self) -> Tick {
+        ticks(clock::now().into_std().saturating_duration_since(self.epoch))
+    }
+}
+
+/// When a key is added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    /// At once.
+    Now,
+    /// Once this time has passed; at once where it is zero.
+    After(Duration),
+    /// Once the rate limiter allows, which counts it as a failure.
+    RateLimited,
+}
+
+/// How urgent a key is. The highest priority that has keys ready goes first, and none waits for ever:
+///
+/// a priority that was passed over eight times in a row while it had keys ready is next, before any higher one; where
+/// that is true of two, the one that was passed over more often. So any ten deliveries in a row hold one of each
+/// priority that has keys ready all the while, and a key with `n` others ahead of it in its own priority is delivered
+/// within `10 * (n + 1)` deliveries, whatever is added above it. What goes first still has eight deliveries in ten.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Priority {
+    /// Work in bulk that nobody waits for: initial lists and resyncs. controller-runtime's low priority.
+    Low,
+    /// What happens in the cluster.
+    #[default]
+    Normal,
+    /// What somebody waits for: an edit of the object itself.
+    High,
+}
+
+impl Priority {
+    const COUNT: usize = 3;
+
+    const ALL: [Self; Self::COUNT] = [Self::Low, Self::Normal, Self::High];
+
+    /// Returns the number that stands for it in metrics: controller-runtime's -100 and 0, and 100.
+    pub const fn value(self) -> i32 {
+        match self {
+            Self::Low => -100,
+            Self::Normal => 0,
+            Self::High => 100,
+        }
+    }
+}
+
+/// A delay that is longer than any queue lives.
 const FAR_FUTURE: Duration = Duration::from_secs(10_000 * 24 * 60 * 60);
+
+fn ticks(duration: Duration) -> Tick {
+    // Neither what cannot be counted nor what the clock cannot express: such a delay never ends anyway.
+    Tick::try_from(duration.min(FAR_FUTURE).as_nanos()).unwrap_or(Tick::MAX)
+}
 
 /// Waits for a notification, or for a time where there is one.
 async fn wait(woken: Notified<'_>, due: Option<Instant>) {
@@ -237,7 +378,7 @@ where
 
 impl<T: Clone + Eq + Hash> Drop for Baton<'_, T> {
     fn drop(&mut self) {
-        let has_work = self.0.core.lock().unwrap_or_else(PoisonError::into_inner).has_work();
+        let has_work = self.0.lock().has_work();
         if has_work {
             self.0.work.notify_one();
         }

@@ -1,34 +1,28 @@
 //! The state of a work queue: keys in, keys out. No clock, no lock, no runtime; the time comes in as an argument.
-use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hash::Hash;
-use std::time::Instant;
 
-/// How many keys the containers keep room for once the queue has run empty: an initial list fills the queue with every
-/// object, and that memory must not stay for the life of the process.
-pub(super) const RETAINED_CAPACITY: usize = 1024;
+use super::Priority;
+use super::delays::Delays;
+use super::meter::{Meter, Reading};
+use super::ready::Ready;
+use super::slots::{List, NIL, Presence, Slot, Slots, Tick};
 
-/// client-go's work queue as a state machine.
+/// client-go's work queue as a state machine, with priorities.
 ///
-/// A key is dirty (has to be delivered), processing (was delivered and is not done), both, or absent. Its length is
-/// bounded by the number of distinct keys, which is the number of objects the caller knows anyway.
+/// A key is dirty (has to be delivered), processing (was delivered and is not done), both, or absent; besides that it
+/// may wait for a time. The queue's length is bounded by the number of distinct keys, which is the number of objects
+/// the caller knows anyway.
+///
+/// `now` only matters where [`Core::needs_time`] says so, and is 0 otherwise.
 #[derive(Debug)]
 pub(super) struct Core<T> {
-    present: HashMap<T, Presence>,
-    ready: VecDeque<T>,
-    delayed: Delayed<T>,
-    processing: usize,
+    slots: Slots<T>,
+    ready: Ready,
+    delays: Delays,
+    /// What workers hold, longest first.
+    held: List,
     phase: Phase,
-}
-
-/// What is true of a key the queue knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Presence {
-    /// Waits in `ready`.
-    Dirty,
-    /// A worker holds it.
-    Processing,
-    /// A worker holds it, and it was added again meanwhile.
-    DirtyAndProcessing,
+    meter: Option<Box<Meter>>,
 }
 
 /// Whether the queue takes and hands out keys.
@@ -42,78 +36,101 @@ enum Phase {
 impl<T: Clone + Eq + Hash> Core<T> {
     pub(super) fn new() -> Self {
         Self {
-            present: HashMap::new(),
-            ready: VecDeque::new(),
-            delayed: Delayed::new(),
-            processing: 0,
+            slots: Slots::new(),
+            ready: Ready::new(),
+            delays: Delays::new(),
+            held: List::new(),
             phase: Phase::Open,
+            meter: None,
         }
     }
 
-    /// Marks `item` dirty; ignored after shutdown. Returns whether it became ready now.
-    pub(super) fn add(&mut self, item: T) -> bool {
-        if self.is_shutting_down() {
-            return false;
-        }
-        match self.present.get_mut(&item) {
-            Some(Presence::Dirty | Presence::DirtyAndProcessing) => false,
-            Some(presence @ Presence::Processing) => {
-                *presence = Presence::DirtyAndProcessing;
-                false
-            }
-            None => {
-                self.present.insert(item.clone(), Presence::Dirty);
-                self.ready.push_back(item);
-                true
-            }
+    /// Measures from now on.
+    pub(super) fn measure(&mut self) {
+        self.meter.get_or_insert_with(|| Box::new(Meter::new()));
+    }
+
+    /// Counts an addition with a delay, be it zero: client-go's idea of a retry.
+    pub(super) fn retried(&mut self) {
+        if let Some(meter) = &mut self.meter {
+            meter.retried();
         }
     }
 
-    /// Adds `item` at `due`, or earlier where it waits already; ignored after shutdown. Returns whether the next
-    /// deadline moved.
-    pub(super) fn add_at(&mut self, item: T, due: Instant) -> bool {
+    /// Marks `item` dirty, at `priority` or the higher one it is dirty at; ignored after shutdown. Returns whether it
+    /// became ready now.
+    pub(super) fn add(&mut self, item: T, priority: Priority, now: Tick) -> bool {
         if self.is_shutting_down() {
             return false;
         }
-        let before = self.delayed.next_due();
-        self.delayed.insert(item, due);
-        self.delayed.next_due() != before
+        let (slot, _) = self.slots.find_or_insert(item);
+        self.mark(slot, priority, now)
+    }
+
+    /// Adds `item` at `due`, or earlier where it waits already, at the highest priority it waits at; ignored after
+    /// shutdown. Returns whether the next deadline moved.
+    pub(super) fn add_at(&mut self, item: T, due: Tick, priority: Priority) -> bool {
+        if self.is_shutting_down() {
+            return false;
+        }
+        let before = self.next_due();
+        let (slot, _) = self.slots.find_or_insert(item);
+        let entry = self.slots.entry_mut(slot);
+        entry.delayed_priority = if entry.delay == NIL { priority } else { priority.max(entry.delayed_priority) };
+        self.delays.insert(&mut self.slots, slot, due);
+        self.next_due() != before
+    }
+
+    /// Takes back what [`Core::add_at`] added and is not due yet.
+    pub(super) fn cancel(&mut self, item: &T) {
+        let Some(slot) = self.slots.find(item) else { return };
+        self.delays.remove(&mut self.slots, slot);
+        if self.slots.entry(slot).presence == Presence::Delayed {
+            self.remove(slot);
+        }
     }
 
     /// Adds every delayed item that is due at `now`, in the order of their times.
-    pub(super) fn promote(&mut self, now: Instant) {
-        while let Some(item) = self.delayed.pop_due(now) {
-            self.add(item);
+    pub(super) fn promote(&mut self, now: Tick) {
+        while let Some(slot) = self.delays.pop_due(&mut self.slots, now) {
+            let priority = self.slots.entry(slot).delayed_priority;
+            self.mark(slot, priority, now);
         }
     }
 
-    /// Takes the oldest ready item; it is processing until [`Core::done`].
-    pub(super) fn get(&mut self) -> Option<T> {
-        let item = self.ready.pop_front()?;
-        if let Some(presence) = self.present.get_mut(&item) {
-            *presence = Presence::Processing;
+    /// Takes the ready item whose turn it is, and the priority it had; it is processing until [`Core::done`].
+    pub(super) fn get(&mut self, now: Tick) -> Option<(T, Priority)> {
+        let slot = self.ready.pop(&mut self.slots)?;
+        self.held.push_back(&mut self.slots, slot);
+        let entry = self.slots.entry_mut(slot);
+        entry.presence = Presence::Processing;
+        entry.started = now;
+        if let Some(meter) = &mut self.meter {
+            meter.taken(entry.added, now);
         }
-        self.processing += 1;
-        Some(item)
+        Some((entry.key.clone()?, entry.priority))
     }
 
     /// Ends the processing of `item`; one that was added meanwhile becomes ready, shutdown or not. Returns whether it
     /// did. An item that nobody holds is left alone.
-    pub(super) fn done(&mut self, item: &T) -> bool {
-        let again = match self.present.get_mut(item) {
-            Some(Presence::Processing) => false,
-            Some(presence @ Presence::DirtyAndProcessing) => {
-                *presence = Presence::Dirty;
-                true
-            }
-            Some(Presence::Dirty) | None => return false,
+    pub(super) fn done(&mut self, item: &T, now: Tick) -> bool {
+        let Some(slot) = self.slots.find(item) else { return false };
+        let entry = self.slots.entry_mut(slot);
+        let again = match entry.presence {
+            Presence::Processing => false,
+            Presence::DirtyAndProcessing => true,
+            Presence::Dirty | Presence::Delayed => return false,
         };
-        self.processing -= 1;
+        if let Some(meter) = &mut self.meter {
+            meter.done(entry.started, now);
+        }
+        entry.presence = if again { Presence::Dirty } else { Presence::Delayed };
+        let delayed = entry.delay != NIL;
+        self.held.unlink(&mut self.slots, slot);
         if again {
-            self.ready.push_back(item.clone());
-        } else {
-            self.present.remove(item);
-            self.release_excess();
+            self.ready.push(&mut self.slots, slot);
+        } else if !delayed {
+            self.remove(slot);
         }
         again
     }
@@ -121,7 +138,7 @@ impl<T: Clone + Eq + Hash> Core<T> {
     /// Refuses new items and drops the delayed ones; what is ready is still handed out. Ends a drain.
     pub(super) fn shut_down(&mut self) {
         self.phase = Phase::ShutDown;
-        self.delayed = Delayed::new();
+        self.drop_delayed();
     }
 
     /// As [`Core::shut_down`], and remembers that somebody waits for [`Core::is_drained`].
@@ -129,14 +146,14 @@ impl<T: Clone + Eq + Hash> Core<T> {
         if self.phase == Phase::Open {
             self.phase = Phase::Draining;
         }
-        self.delayed = Delayed::new();
+        self.drop_delayed();
     }
 
     /// Says whether a drain may return: nothing is ready or processing, or a plain shutdown ended it.
     pub(super) fn is_drained(&self) -> bool {
         match self.phase {
             Phase::Open => false,
-            Phase::Draining => self.ready.is_empty() && self.processing == 0,
+            Phase::Draining => self.ready.len() == 0 && self.held.len() == 0,
             Phase::ShutDown => true,
         }
     }
@@ -152,70 +169,91 @@ impl<T: Clone + Eq + Hash> Core<T> {
 
     /// Says whether a waiting worker has something to look at, now or later.
     pub(super) fn has_work(&self) -> bool {
-        !self.ready.is_empty() || self.next_due().is_some()
+        self.ready.len() > 0 || self.next_due().is_some()
     }
 
     /// Returns when the next delayed item is due.
-    pub(super) fn next_due(&self) -> Option<Instant> {
-        self.delayed.next_due()
+    pub(super) fn next_due(&self) -> Option<Tick> {
+        self.delays.next_due()
     }
 
-    fn release_excess(&mut self) {
-        if self.present.is_empty() {
-            self.present.shrink_to(RETAINED_CAPACITY);
-            self.ready.shrink_to(RETAINED_CAPACITY);
+    /// Says whether anything depends on what time it is.
+    pub(super) fn needs_time(&self) -> bool {
+        self.meter.is_some() || self.next_due().is_some()
+    }
+
+    /// Returns what was measured, if it is measured.
+    pub(super) fn reading(&self, now: Tick) -> Option<Reading> {
+        Some(Reading {
+            meter: Meter::clone(self.meter.as_ref()?),
+            now,
+            depth: Priority::ALL.map(|priority| self.ready.depth(priority)),
+            held: self.held.len(),
+            oldest: self.held.first().map(|slot| self.slots.entry(slot).started),
+        })
+    }
+
+    /// Marks the key in `slot` dirty. Returns whether it became ready now.
+    fn mark(&mut self, slot: Slot, priority: Priority, now: Tick) -> bool {
+        let entry = self.slots.entry_mut(slot);
+        let ready = match entry.presence {
+            Presence::Dirty => {
+                if priority > entry.priority {
+                    self.ready.raise(&mut self.slots, slot, priority);
+                }
+                return false;
+            }
+            Presence::DirtyAndProcessing => {
+                entry.priority = priority.max(entry.priority);
+                return false;
+            }
+            Presence::Processing => {
+                entry.presence = Presence::DirtyAndProcessing;
+                false
+            }
+            Presence::Delayed => {
+                entry.presence = Presence::Dirty;
+                true
+            }
+        };
+        (entry.priority, entry.added) = (priority, now);
+        if ready {
+            self.ready.push(&mut self.slots, slot);
         }
+        if let Some(meter) = &mut self.meter {
+            meter.added();
+        }
+        ready
+    }
+
+    fn drop_delayed(&mut self) {
+        while let Some(slot) = self.delays.pop(&mut self.slots) {
+            if self.slots.entry(slot).presence == Presence::Delayed {
+                self.remove(slot);
+            }
+        }
+    }
+
+    /// Forgets a key that is neither dirty nor processing nor delayed.
+    fn remove(&mut self, slot: Slot) {
+        if !self.slots.remove(slot) {
+            return;
+        }
+        let Self { slots, ready, delays, held, .. } = self;
+        slots.compact(|entry, moved| {
+            match entry.presence {
+                Presence::Dirty => ready.follow(entry.priority, moved),
+                Presence::Processing | Presence::DirtyAndProcessing => held.follow(moved),
+                Presence::Delayed => {}
+            }
+            if entry.delay != NIL {
+                delays.follow(entry.delay, moved);
+            }
+        });
     }
 
     #[cfg(test)]
     pub(super) fn capacity(&self) -> usize {
-        self.present.capacity().max(self.ready.capacity())
-    }
-}
-
-/// Items that wait for a time: one time for each item, the earliest that was asked for.
-#[derive(Debug)]
-struct Delayed<T> {
-    due: HashMap<T, Slot>,
-    order: BTreeMap<Slot, T>,
-    sequence: u64,
-}
-
-/// A time, and a number that keeps items of the same time in the order they came.
-type Slot = (Instant, u64);
-
-impl<T: Clone + Eq + Hash> Delayed<T> {
-    fn new() -> Self {
-        Self { due: HashMap::new(), order: BTreeMap::new(), sequence: 0 }
-    }
-
-    fn insert(&mut self, item: T, due: Instant) {
-        let slot = (due, self.sequence);
-        match self.due.get(&item) {
-            Some(waiting) if waiting.0 <= due => return,
-            Some(waiting) => {
-                self.order.remove(waiting);
-            }
-            None => {}
-        }
-        self.sequence += 1;
-        self.due.insert(item.clone(), slot);
-        self.order.insert(slot, item);
-    }
-
-    fn pop_due(&mut self, now: Instant) -> Option<T> {
-        if self.next_due()? > now {
-            return None;
-        }
-        let (_, item) = self.order.pop_first()?;
-        self.due.remove(&item);
-        if self.due.is_empty() {
-            self.due.shrink_to(RETAINED_CAPACITY);
-        }
-        Some(item)
-    }
-
-    fn next_due(&self) -> Option<Instant> {
-        self.order.first_key_value().map(|((due, _), _)| *due)
+        self.slots.capacity().max(self.delays.capacity())
     }
 }

@@ -6,7 +6,11 @@ use tokio::task::JoinSet;
 
 use super::*;
 
+mod measured;
+
 mod model;
+
+mod priority;
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -243,8 +247,8 @@ async fn w12_neither_popped_keys_nor_the_room_they_took_are_retained() {
         queue.done(&key);
     }
     assert_eq!(last.iter().filter(|key| key.upgrade().is_some()).count(), 0);
-    let capacity = queue.core().capacity();
-    assert!(capacity <= 4 * core::RETAINED_CAPACITY, "{capacity}");
+    let capacity = queue.lock().capacity();
+    assert!(capacity <= 4 * slots::RETAINED_CAPACITY, "{capacity}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -305,7 +309,7 @@ async fn nothing_is_lost_between_threads_that_add_get_and_give_up_waiting() {
     }
     producers.join_all().await;
     // A drain would drop the delayed ones.
-    while queue.core().next_due().is_some() {
+    while queue.core().0.next_due().is_some() {
         tokio::task::yield_now().await;
     }
     queue.shut_down_with_drain().await;
