@@ -18,6 +18,10 @@ mod count;
 
 mod follow_up;
 
+mod hold;
+
+pub(crate) mod inlet;
+
 mod mapping;
 
 mod source;
@@ -29,6 +33,8 @@ pub use source::SourceStatus;
 pub(crate) use source::{Feed, Source, describe};
 
 use count::Counters;
+use hold::Holds;
+use inlet::Inlet;
 use worker::Worker;
 
 /// A controller that is described and not yet attached to anything.
@@ -42,7 +48,12 @@ use worker::Worker;
 /// | `Err`, terminal | waits for an event | forgotten |
 /// | panicked, or passed its deadline | as a transient error | grows |
 ///
-/// This is controller-runtime's table; it differs in that an error's own delay is kept.
+/// This is controller-runtime's table; it differs in that an error's own delay is kept, and in that events do not bring
+/// back a key before its back-off is over: they wait and are seen together. Only what the primary itself asks for anew
+/// does, by a new generation or its deletion, and then its failures are forgotten.
+///
+/// A key that comes back keeps the priority it had. Initial lists and resyncs are of low priority, changes of the primary's
+/// generation and its deletion of high, everything else of normal: see [`Priority`](crate::queue::Priority).
 ///
 /// [`Action::await_change`]: crate::reconcile::Action::await_change
 /// [`Action::requeue_after`]: crate::reconcile::Action::requeue_after
@@ -77,10 +88,11 @@ impl Controller {
 
     /// Attaches every source to a queue of its own. Keys gather there from now on; nothing runs yet.
     pub(crate) fn attach(self) -> Attached {
-        let queue = WorkQueue::default();
-        let feeds = self.sources.into_iter().map(|source| source.attach(queue.clone())).collect();
-        let counters = Arc::new(Counters::default());
-        Attached { name: self.name, concurrency: self.concurrency, deadline: self.deadline, feeds, queue, counters }
+        let Self { name, concurrency, deadline, sources } = self;
+        let (queue, holds, counters) = (WorkQueue::default().measured(), Arc::<Holds>::default(), Arc::default());
+        let inlet = Inlet::new(queue.clone(), Arc::clone(&holds));
+        let feeds = sources.into_iter().map(|source| source.attach(inlet.clone())).collect();
+        Attached { name, concurrency, deadline, feeds, queue, holds, counters }
     }
 }
 
@@ -91,6 +103,7 @@ pub(crate) struct Attached {
     deadline: Option<Duration>,
     feeds: Vec<Feed>,
     queue: WorkQueue<ObjectKey>,
+    holds: Arc<Holds>,
     counters: Arc<Counters>,
 }
 
@@ -153,13 +166,7 @@ impl Attached {
     }
 
     fn workers(&self, reconcile: &ReconcileFn, stopped: &watch::Receiver<bool>) -> JoinSet<()> {
-        let worker = Worker::new(
-            Arc::clone(&self.name),
-            self.queue.clone(),
-            Arc::clone(reconcile),
-            self.deadline,
-            Arc::clone(&self.counters),
-        );
+        let worker = Worker::new(self, Arc::clone(reconcile));
         let mut workers = JoinSet::new();
         for _ in 0..self.concurrency {
             workers.spawn(worker.clone().run(stopped.clone()));

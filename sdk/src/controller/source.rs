@@ -9,23 +9,24 @@ use futures_util::future::BoxFuture;
 
 use crate::declare::MapFunction;
 use crate::informer::{RawEvent, SharedInformer};
-use crate::queue::WorkQueue;
 use crate::reflector::{Failure, Target};
 use crate::resource::{ObjectKey, ResourceType};
 use crate::store::decode::Envelope;
 use crate::wire::Metadata;
 
+use super::inlet::{Inlet, Trigger};
 use super::mapping;
 
 /// One input of a controller: a kind that is watched, and how its events find primaries.
 pub(crate) struct Source {
-    attach: Box<dyn FnOnce(WorkQueue<ObjectKey>) -> Feed + Send>,
+    attach: Box<dyn FnOnce(Inlet) -> Feed + Send>,
 }
 
 impl Source {
     /// The primary kind itself: every event enqueues its object.
     pub(crate) fn primary(informer: &Arc<SharedInformer>) -> Self {
-        Self::by_metadata(informer, |metadata| Some(metadata.key.clone()))
+        let map = |event: &RawEvent| vec![of_event(event).metadata().key.clone()];
+        Self::triggered(informer, map, primary_trigger)
     }
 
     /// Children of `primary`: an event enqueues the controller owner of the old and of the new object.
@@ -62,13 +63,21 @@ impl Source {
         })
     }
 
-    fn events(
+    fn events(informer: &Arc<SharedInformer>, map: impl FnMut(&RawEvent) -> Vec<ObjectKey> + Send + 'static) -> Self {
+        Self::triggered(informer, map, related_trigger)
+    }
+
+    fn triggered(
         informer: &Arc<SharedInformer>,
         mut map: impl FnMut(&RawEvent) -> Vec<ObjectKey> + Send + 'static,
+        trigger: fn(&RawEvent) -> Trigger,
     ) -> Self {
         let informer = Arc::clone(informer);
-        Self::new(move |queue| {
-            let handler = move |event: RawEvent| map(&event).into_iter().for_each(|key| queue.add(key));
+        Self::new(move |inlet| {
+            let handler = move |event: RawEvent| {
+                let trigger = trigger(&event);
+                map(&event).into_iter().for_each(|key| inlet.add(key, trigger));
+            };
             let registration = Arc::new(informer.add_inline_handler(Box::new(handler)));
             // Whoever asks for the status must not keep the handler registered.
             let synced = Arc::downgrade(&registration);
@@ -86,13 +95,13 @@ impl Source {
         })
     }
 
-    /// The seam under all of the above: `attach` gets the controller's queue and feeds it from then on.
-    pub(crate) fn new(attach: impl FnOnce(WorkQueue<ObjectKey>) -> Feed + Send + 'static) -> Self {
+    /// The seam under all of the above: `attach` gets the controller's inlet and feeds it from then on.
+    pub(crate) fn new(attach: impl FnOnce(Inlet) -> Feed + Send + 'static) -> Self {
         Self { attach: Box::new(attach) }
     }
 
-    pub(super) fn attach(self, queue: WorkQueue<ObjectKey>) -> Feed {
-        (self.attach)(queue)
+    pub(super) fn attach(self, inlet: Inlet) -> Feed {
+        (self.attach)(inlet)
     }
 }
 
@@ -164,6 +173,38 @@ impl Guarded {
     }
 }
 
+/// What an event of a related object means for its primaries.
+fn related_trigger(event: &RawEvent) -> Trigger {
+    match event {
+        RawEvent::Added { initial: true, .. } => Trigger::Known,
+        RawEvent::Updated { old, new } if is_resync(old.metadata(), new.metadata()) => Trigger::Known,
+        _ => Trigger::Changed,
+    }
+}
+
+/// What an event of a primary means for itself.
+fn primary_trigger(event: &RawEvent) -> Trigger {
+    match event {
+        RawEvent::Updated { old, new } if asks_anew(old.metadata(), new.metadata()) => Trigger::Asked,
+        RawEvent::Added { initial: false, .. } | RawEvent::Deleted { .. } => Trigger::Asked,
+        event => related_trigger(event),
+    }
+}
+
+/// controller-runtime's test, too: a resync repeats the version.
+fn is_resync(old: &Metadata, new: &Metadata) -> bool {
+    !new.resource_version.is_empty() && old.resource_version == new.resource_version
+}
+
+/// Says whether what the object asks for changed. Kinds without a generation may ask with any field.
+fn asks_anew(old: &Metadata, new: &Metadata) -> bool {
+    let generation = match (old.generation, new.generation) {
+        (None, None) => !is_resync(old, new),
+        (old, new) => old != new,
+    };
+    generation || old.deleting != new.deleting || old.uid != new.uid
+}
+
 fn of_event(event: &RawEvent) -> &Envelope {
     match event {
         RawEvent::Added { object, .. } | RawEvent::Updated { new: object, .. } => object,
@@ -197,6 +238,47 @@ mod tests {
         assert_eq!(describe(&target), "deployments.apps/v1 (namespace web, labels app=front)");
         target.metadata_only = true;
         assert_eq!(describe(&target), "deployments.apps/v1 (namespace web, labels app=front, metadata only)");
+    }
+
+    fn event(old: Option<&str>, new: &str) -> RawEvent {
+        let envelope = |metadata: &str| {
+            let json =
+                format!(r#"{{"apiVersion":"v1","kind":"Widget","metadata":{{"name":"a","uid":"u",{metadata}}}}}"#);
+            Arc::new(Envelope::new(Arc::new(crate::wire::RawObject::parse(json.as_bytes()).unwrap())))
+        };
+        match old {
+            Some(old) => RawEvent::Updated { old: envelope(old), new: envelope(new) },
+            None => RawEvent::Added { object: envelope(new), initial: false },
+        }
+    }
+
+    #[test]
+    fn h3_only_initial_lists_and_repeated_versions_are_of_low_priority() {
+        let version = |version: u32| format!(r#""resourceVersion":"{version}","generation":1"#);
+        let (old, new) = (version(1), version(2));
+        assert_eq!(related_trigger(&event(Some(&old), &old)), Trigger::Known);
+        assert_eq!(primary_trigger(&event(Some(&old), &old)), Trigger::Known);
+        assert_eq!(related_trigger(&event(Some(&old), &new)), Trigger::Changed);
+        assert_eq!(primary_trigger(&event(Some(&old), &new)), Trigger::Changed, "a status or an annotation");
+        assert_eq!(related_trigger(&event(None, &new)), Trigger::Changed);
+        assert_eq!(primary_trigger(&event(None, &new)), Trigger::Asked);
+        let RawEvent::Added { object, .. } = event(None, &new) else { unreachable!() };
+        let initial = RawEvent::Added { object, initial: true };
+        assert_eq!((related_trigger(&initial), primary_trigger(&initial)), (Trigger::Known, Trigger::Known));
+    }
+
+    #[test]
+    fn a_primary_asks_anew_by_its_generation_its_deletion_or_any_change_where_it_has_no_generation() {
+        let check = |old: &str, new: &str, expected: Trigger| {
+            assert_eq!(primary_trigger(&event(Some(old), new)), expected, "{old} {new}");
+        };
+        let base = r#""resourceVersion":"1","generation":1"#;
+        check(base, r#""resourceVersion":"2","generation":2"#, Trigger::Asked);
+        let deleting = r#""resourceVersion":"2","generation":1,"deletionTimestamp":"2026-01-01T00:00:00Z""#;
+        check(base, deleting, Trigger::Asked);
+        check(r#""resourceVersion":"1""#, r#""resourceVersion":"2""#, Trigger::Asked);
+        check(r#""resourceVersion":"1""#, r#""resourceVersion":"1""#, Trigger::Known);
+        check(base, r#""resourceVersion":"2","generation":1"#, Trigger::Changed);
     }
 
     #[test]

@@ -7,9 +7,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use futures_util::FutureExt;
 use tokio::sync::Notify;
 
+use super::inlet::Trigger;
 use super::*;
 use crate::reconcile::{Action, Error as Failed, Result};
 use crate::reflector::{Failure, FailureReason};
+
+mod held;
 
 mod stop;
 
@@ -21,21 +24,21 @@ const GRACE: Duration = Duration::from_secs(30);
 struct Hand {
     synced: watch::Sender<bool>,
     failure: Arc<Mutex<Option<Arc<Failure>>>>,
-    queue: Arc<Mutex<Option<WorkQueue<ObjectKey>>>>,
+    inlet: Arc<Mutex<Option<Inlet>>>,
     attached: Arc<AtomicUsize>,
 }
 
 impl Hand {
     fn new() -> Self {
         let (synced, _) = watch::channel(false);
-        Self { synced, failure: Arc::default(), queue: Arc::default(), attached: Arc::default() }
+        Self { synced, failure: Arc::default(), inlet: Arc::default(), attached: Arc::default() }
     }
 
     fn source(&self) -> Source {
         let hand = self.clone();
-        Source::new(move |queue| {
+        Source::new(move |inlet| {
             hand.attached.fetch_add(1, Ordering::Relaxed);
-            *hand.queue.lock().unwrap() = Some(queue);
+            *hand.inlet.lock().unwrap() = Some(inlet);
             let (mut synced, status) = (hand.synced.subscribe(), hand.clone());
             Feed {
                 _registration: Box::new(()),
@@ -57,7 +60,11 @@ impl Hand {
     }
 
     fn add(&self, name: &str) {
-        self.queue.lock().unwrap().as_ref().unwrap().add(ObjectKey::cluster(name));
+        self.trigger(name, Trigger::Changed);
+    }
+
+    fn trigger(&self, name: &str, trigger: Trigger) {
+        self.inlet.lock().unwrap().as_ref().unwrap().add(ObjectKey::cluster(name), trigger);
     }
 }
 

@@ -10,12 +10,14 @@ use futures_util::FutureExt;
 use tokio::sync::watch;
 use tracing::Instrument;
 
-use crate::queue::WorkQueue;
+use crate::clock;
+use crate::queue::{Priority, When, WorkQueue};
 use crate::resource::ObjectKey;
 
 use super::count::Counters;
 use super::follow_up::{Attempt, FollowUp};
-use super::{ReconcileFn, panic_message, within};
+use super::hold::Holds;
+use super::{Attached, ReconcileFn, panic_message, within};
 
 /// What all workers of a controller share.
 #[derive(Clone)]
@@ -25,49 +27,71 @@ pub(super) struct Worker {
     reconcile: ReconcileFn,
     deadline: Option<Duration>,
     counters: Arc<Counters>,
+    holds: Arc<Holds>,
     failing: Arc<Failing>,
 }
 
 impl Worker {
-    pub(super) fn new(
-        name: Arc<str>,
-        queue: WorkQueue<ObjectKey>,
-        reconcile: ReconcileFn,
-        deadline: Option<Duration>,
-        counters: Arc<Counters>,
-    ) -> Self {
-        Self { name, queue, reconcile, deadline, counters, failing: Arc::default() }
+    pub(super) fn new(attached: &Attached, reconcile: ReconcileFn) -> Self {
+        Self {
+            name: Arc::clone(&attached.name),
+            queue: attached.queue.clone(),
+            reconcile,
+            deadline: attached.deadline,
+            counters: Arc::clone(&attached.counters),
+            holds: Arc::clone(&attached.holds),
+            failing: Arc::default(),
+        }
     }
 
     /// Works until `stopped` turns true, and then ends the reconcile at hand.
     pub(super) async fn run(self, mut stopped: watch::Receiver<bool>) {
         loop {
-            let key = tokio::select! {
+            let taken = tokio::select! {
                 biased;
                 _ = stopped.wait_for(|stopped| *stopped) => return,
-                key = self.queue.get() => key,
+                taken = self.queue.get_with_priority() => taken,
             };
-            let Some(key) = key else { return };
-            let span = tracing::info_span!("reconcile", controller = %self.name, object = %key);
-            self.work(key).instrument(span).await;
+            let Some((key, priority)) = taken else { return };
+            let held = Held { queue: &self.queue, key };
+            if let Err(delay) = self.holds.begin(&held.key, clock::now().into_std()) {
+                // Whatever happened meanwhile, it is seen when the back-off is over.
+                self.queue.add_with(held.key.clone(), When::After(delay), priority);
+                continue;
+            }
+            let span = tracing::info_span!("reconcile", controller = %self.name, object = %held.key);
+            self.work(&held.key, priority).instrument(span).await;
         }
     }
 
-    async fn work(&self, key: ObjectKey) {
-        // Both guards hold when the worker is aborted, too.
+    async fn work(&self, key: &ObjectKey, priority: Priority) {
+        // Counts down when the worker is aborted, too.
         let _running = self.counters.start();
-        let held = Held { queue: &self.queue, key };
-        let attempt = self.attempt(held.key.clone()).await;
+        let attempt = self.attempt(key.clone()).await;
         self.counters.count(attempt.outcome());
-        self.report(&held.key, &attempt);
+        self.report(key, &attempt);
         match attempt.follow_up() {
-            FollowUp::Forget => self.queue.forget(&held.key),
-            FollowUp::ForgetAndAddAfter(delay) => {
-                self.queue.forget(&held.key);
-                self.queue.add_after(held.key.clone(), delay);
+            FollowUp::Forget => {
+                self.queue.forget(key);
+                self.holds.release(key);
             }
-            FollowUp::AddAfter(delay) => self.queue.add_after(held.key.clone(), delay),
-            FollowUp::AddRateLimited => self.queue.add_rate_limited(held.key.clone()),
+            FollowUp::ForgetAndAddAfter(delay) => {
+                self.queue.forget(key);
+                self.holds.release(key);
+                self.queue.add_with(key.clone(), When::After(delay), priority);
+            }
+            FollowUp::AddAfter(delay) => self.hold(key, delay, priority),
+            FollowUp::AddRateLimited => self.hold(key, self.queue.back_off(key), priority),
+        }
+    }
+
+    /// Keeps a key that failed from running before `delay` is over. One whose hold was lifted meanwhile is in the queue
+    /// for that reason, and what just failed says nothing about it.
+    fn hold(&self, key: &ObjectKey, delay: Duration, priority: Priority) {
+        if self.holds.hold(key, clock::now().into_std(), delay) {
+            self.queue.add_with(key.clone(), When::After(delay), priority);
+        } else {
+            self.queue.forget(key);
         }
     }
 

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::{Notify, mpsc};
 
 use super::*;
+use crate::controller::inlet::Trigger;
 use crate::controller::{Feed, Source};
-use crate::queue::WorkQueue;
 use crate::reconcile::{Action, Result as Reconciled};
 use crate::reflector::{Failure, FailureReason};
 use crate::resource::ObjectKey;
@@ -48,9 +48,9 @@ impl World {
     /// A source of `kind` with one key in its initial list.
     fn source(&self, kind: &'static str) -> Source {
         let world = self.clone();
-        Source::new(move |queue: WorkQueue<ObjectKey>| {
+        Source::new(move |inlet| {
             world.note(format!("attach {kind}"));
-            queue.add(ObjectKey::cluster("first"));
+            inlet.add(ObjectKey::cluster("first"), Trigger::Changed);
             let (waiting, status) = (world.clone(), world.clone());
             Feed {
                 _registration: Box::new(()),

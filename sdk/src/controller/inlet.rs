@@ -1,0 +1,51 @@
+//! How sources hand keys to a controller: with what happened, which decides how soon and whether back-off still counts.
+use std::sync::Arc;
+
+use crate::queue::{Priority, When, WorkQueue};
+use crate::resource::ObjectKey;
+
+use super::hold::Holds;
+
+/// What happened to an object, as far as its primary's turn depends on it.
+///
+/// | event | priority | a failing key |
+/// |---|---|---|
+/// | part of an initial list, or a resync | low | stays held |
+/// | anything else | normal | stays held |
+/// | a primary appeared, got a new generation, begins to be deleted or is gone | high | runs at once, its failures forgotten |
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trigger {
+    /// Nothing changed: an initial list, or a resync.
+    Known,
+    /// Something changed.
+    Changed,
+    /// What the primary asks for changed: the failures so far say nothing about it.
+    Asked,
+}
+
+/// The controller's end of its sources.
+#[derive(Clone)]
+pub(crate) struct Inlet {
+    queue: WorkQueue<ObjectKey>,
+    holds: Arc<Holds>,
+}
+
+impl Inlet {
+    pub(super) fn new(queue: WorkQueue<ObjectKey>, holds: Arc<Holds>) -> Self {
+        Self { queue, holds }
+    }
+
+    /// Lets the primary with this key be reconciled.
+    pub(crate) fn add(&self, key: ObjectKey, trigger: Trigger) {
+        let priority = match trigger {
+            Trigger::Known => Priority::Low,
+            Trigger::Changed => Priority::Normal,
+            Trigger::Asked => Priority::High,
+        };
+        if trigger == Trigger::Asked {
+            self.holds.lift(&key);
+            self.queue.forget(&key);
+        }
+        self.queue.add_with(key, When::Now, priority);
+    }
+}
