@@ -32,7 +32,7 @@ const CONTEXT_METHODS: [&str; 14] = [
 ];
 
 /// The methods of `Lister`, and of what it dereferences to, that an index would hide.
-const LISTER_METHODS: [&str; 14] = [
+const LISTER_METHODS: [&str; 15] = [
     "by",
     "by_slot",
     "clone",
@@ -45,6 +45,7 @@ const LISTER_METHODS: [&str; 14] = [
     "len",
     "list",
     "matching",
+    "memory_usage",
     "namespaced",
     "to_owned",
 ];

@@ -1,4 +1,4 @@
-//! What an index is to its users: a handle and a projection. [`super::chains`] holds what is in it.
+//! What an index is to its users: a handle and a projection. `chains` holds what is in it.
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
