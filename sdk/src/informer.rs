@@ -12,7 +12,7 @@ use crate::resource::{Kind, ObjectKey, ResourceVersion};
 use crate::store::decode::Envelope;
 use crate::store::index::Index;
 use crate::store::lister::Lister;
-use crate::store::{Store, Writer};
+use crate::store::{Options, Storage, Store, Writer};
 
 pub mod declared;
 
@@ -110,6 +110,8 @@ pub struct InformerStatus {
     pub failure: Option<Arc<Failure>>,
     /// How many objects are stored.
     pub objects: usize,
+    /// Whether they take more than the informer's [`Budget`](crate::store::Budget). Nothing is left out for that.
+    pub over_budget: bool,
 }
 
 /// The informer without its type: what controllers are built on.
@@ -136,7 +138,9 @@ struct Arrival {
 impl SharedInformer {
     /// Makes an informer with an empty store.
     pub(crate) fn new(target: Target) -> Arc<Self> {
-        let (store, writer) = Store::new();
+        // A server that does not know of metadata sends whole objects.
+        let storage = if target.metadata_only { Storage::Metadata } else { Storage::Packed };
+        let (store, writer) = Store::new(Options { storage, ..Options::default() });
         Arc::new(Self {
             target,
             store,

@@ -28,6 +28,8 @@ mod memory;
 
 mod names;
 
+pub mod options;
+
 mod packed;
 
 mod record;
@@ -45,6 +47,7 @@ use decode::Envelope;
 use hot::Hot;
 use index::{Projection, ProjectionFailure, Values};
 pub(crate) use memory::MemoryUsage;
+pub use options::{Budget, Options, Storage};
 pub(crate) use packed::{Batch, Packed, PackedRef};
 pub(crate) use writer::{Put, Writer};
 
@@ -58,6 +61,7 @@ pub(crate) struct Store {
     hot: Hot,
     /// Objects whose failure to be indexed has been reported, so that each is reported once until it is mended.
     quarantine: Mutex<HashSet<ObjectKey>>,
+    options: Options,
 }
 
 /// The labels of one stored object, read in place.
@@ -75,9 +79,10 @@ enum Reported {
 
 impl Store {
     /// Makes an empty store and the only writer it will ever have.
-    pub(crate) fn new() -> (Arc<Self>, Writer) {
+    pub(crate) fn new(options: Options) -> (Arc<Self>, Writer) {
         let contents = RwLock::new(Contents::new());
-        let store = Arc::new(Self { contents, hot: Hot::new(hot::MAX_BYTES), quarantine: Mutex::default() });
+        let hot = Hot::new(options.hot_bound(0));
+        let store = Arc::new(Self { contents, hot, quarantine: Mutex::default(), options });
         let writer = Writer::new(Arc::clone(&store));
         (store, writer)
     }
@@ -127,7 +132,23 @@ impl Store {
 
     /// Returns how many bytes the read side takes, by part.
     pub(crate) fn memory_usage(&self) -> MemoryUsage {
-        MemoryUsage { hot: self.hot.memory(), ..self.read().memory() }
+        let packed = self.read().memory();
+        MemoryUsage { hot: self.hot.memory(), over_budget: self.options.exceeds(packed.total()), ..packed }
+    }
+
+    /// Gives up decoded objects that the budget has no room for. Says whether the packed ones alone are too many.
+    ///
+    /// Called by whoever applies changes, after some of them: between two calls a store grows by no more than those.
+    pub(crate) fn keep_budget(&self) -> bool {
+        let packed = self.read().memory().total();
+        let evicted = self.hot.bound(self.options.hot_bound(packed));
+        drop(evicted);
+        self.options.exceeds(packed)
+    }
+
+    /// Returns what the store was made with.
+    pub(crate) fn options(&self) -> Options {
+        self.options
     }
 
     /// Returns the object decoded, if it is hot as a `K`.

@@ -52,6 +52,12 @@ impl RawObject {
         Self { metadata, json: Bytes::from(json) }
     }
 
+    /// Returns the object with nothing but its type and its metadata; `None` when there is nothing else.
+    pub(crate) fn to_metadata(&self) -> Option<Self> {
+        let json = object::metadata_json(&self.json)?;
+        Some(Self { metadata: self.metadata.clone(), json: Bytes::from(json) })
+    }
+
     /// Returns the parsed metadata.
     pub fn metadata(&self) -> &Metadata {
         &self.metadata

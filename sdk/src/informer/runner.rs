@@ -120,7 +120,7 @@ impl Runner {
     }
 
     fn put(&mut self, object: Arc<RawObject>) {
-        let envelope = Arc::new(Envelope::new(object));
+        let envelope = Arc::new(self.writer.envelope(object));
         let initial = !self.synced;
         match self.writer.put(&envelope) {
             Put::Unchanged => {}
@@ -191,11 +191,24 @@ impl Runner {
     /// Tells of what readers can see and handlers have seen. Called after both.
     fn publish(&self) {
         let (version, objects) = (self.informer.store.version(), self.informer.store.len());
+        let over_budget = self.informer.store.keep_budget();
         self.informer.status.send_if_modified(|status| {
             let known = status.failure.as_ref().map(Arc::as_ptr) == self.failure.as_ref().map(Arc::as_ptr);
-            let same = known && (status.synced, &status.version, status.objects) == (self.synced, &version, objects);
+            let same = known
+                && (status.synced, &status.version, status.objects) == (self.synced, &version, objects)
+                && status.over_budget == over_budget;
+            if over_budget && !status.over_budget {
+                let kind = &self.informer.target.resource;
+                tracing::warn!(%kind, objects, "the cache takes more than its budget: cache less, or allow more");
+            }
             if !same {
-                *status = InformerStatus { synced: self.synced, version, failure: self.failure.clone(), objects };
+                *status = InformerStatus {
+                    synced: self.synced,
+                    version,
+                    failure: self.failure.clone(),
+                    objects,
+                    over_budget,
+                };
             }
             !same
         });

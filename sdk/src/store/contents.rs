@@ -261,6 +261,7 @@ impl Contents {
             names: self.names.memory(),
             packing: self.dictionaries.memory() + self.packer_bytes,
             hot: 0,
+            over_budget: false,
         }
     }
 

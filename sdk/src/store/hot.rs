@@ -1,7 +1,7 @@
 //! Decoded objects that are read again and again, in a bounded number of bytes.
 use std::any::Any;
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use hashbrown::HashMap;
@@ -27,7 +27,7 @@ pub(super) type Decoded = Arc<dyn Any + Send + Sync>;
 /// It answers without the store's lock: the writer takes an object out, under its own lock, before anybody can read the
 /// next state of it.
 pub(super) struct Hot {
-    bound: usize,
+    bound: AtomicUsize,
     set: RwLock<Set>,
 }
 
@@ -50,7 +50,13 @@ struct Place {
 
 impl Hot {
     pub(super) fn new(bound: usize) -> Self {
-        Self { bound, set: RwLock::default() }
+        Self { bound: AtomicUsize::new(bound), set: RwLock::default() }
+    }
+
+    /// Sets another bound, and returns what has to go for it, to be dropped outside of locks.
+    pub(super) fn bound(&self, bound: usize) -> Vec<Decoded> {
+        self.bound.store(bound, Relaxed);
+        if self.memory() <= bound { Vec::new() } else { self.write().shrink(bound) }
     }
 
     /// Returns the object as a `K`, if it is hot as that.
@@ -75,20 +81,17 @@ impl Hot {
     /// what had to go for it outside of its locks.
     pub(super) fn insert(&self, key: &ObjectKey, stamp: u32, object: Decoded, json: usize) -> Vec<Decoded> {
         let bytes = json * DECODED_PER_JSON + OVERHEAD + key.as_str().len();
+        let bound = self.bound.load(Relaxed);
         // A single object does not push everything else out.
-        if bytes > self.bound / 4 {
+        if bytes > bound / 4 {
             return vec![object];
         }
-        let mut evicted = Vec::new();
         let mut set = self.write();
-        evicted.extend(set.remove(key));
-        while set.bytes + bytes > self.bound
-            && let Some(place) = set.evict()
-        {
-            evicted.push(place);
-        }
+        let before = set.remove(key).map(|place| place.object);
+        let mut evicted = set.shrink(bound - bytes);
+        evicted.extend(before);
         set.insert(key, stamp, object, bytes);
-        evicted.into_iter().map(|place| place.object).collect()
+        evicted
     }
 
     /// Takes an object out, because it changes or goes. The caller drops it outside of its locks.
@@ -130,6 +133,17 @@ impl Set {
         let place = self.places.remove(key)?;
         self.bytes -= place.bytes;
         Some(place)
+    }
+
+    /// Takes objects out until the others take at most so many bytes.
+    fn shrink(&mut self, bound: usize) -> Vec<Decoded> {
+        let mut evicted = Vec::new();
+        while self.bytes > bound
+            && let Some(place) = self.evict()
+        {
+            evicted.push(place.object);
+        }
+        evicted
     }
 
     /// Takes out the oldest object that was not read since it became the oldest.

@@ -10,7 +10,7 @@ use crate::wire::{Metadata, RawObject};
 use super::decode::decode_json;
 use super::index::{BY_CONTROLLER, BY_NAMESPACE, Index};
 use super::packed::{Batch, PackedRef};
-use super::{Labels, Store};
+use super::{Labels, Storage, Store};
 
 pub use super::decode::DecodeError;
 pub use super::memory::MemoryUsage;
@@ -140,7 +140,8 @@ impl<K: Kind> Lister<K> {
 
     fn decode_all(&self, batch: Batch) -> Result<Vec<Arc<K>>, DecodeError> {
         // A scan must not push out what is read again and again.
-        let keep = if batch.len() <= MAX_KEPT { Keep::Hot } else { Keep::Not };
+        let keeps_all = self.store.options().storage == Storage::Decoded;
+        let keep = if keeps_all || batch.len() <= MAX_KEPT { Keep::Hot } else { Keep::Not };
         let mut objects: Vec<_> = batch.iter().map(|object| (object.key_text(), object)).collect();
         objects.sort_unstable_by_key(|(key, _)| *key);
         let read = |(_, object): (&str, PackedRef<'_>)| match self.store.hot_at(&object) {

@@ -1,4 +1,15 @@
 //! What a store takes, by part.
+use crate::metrics::{Metric, Snapshot};
+
+/// How many objects a cache holds.
+const OBJECTS: Metric = Metric { name: "kubewright_cache_objects", help: "Objects held by a cache." };
+
+/// What they take.
+const BYTES: Metric = Metric { name: "kubewright_cache_bytes", help: "Bytes of memory that a cache takes, by part." };
+
+/// Whether that is too much.
+const OVER_BUDGET: Metric =
+    Metric { name: "kubewright_cache_over_budget", help: "1 while a cache takes more than its budget." };
 
 /// Bytes of memory that a cache takes, by part: what it has allocated, not what it uses of that.
 ///
@@ -20,12 +31,35 @@ pub struct MemoryUsage {
     pub packing: usize,
     /// Decoded objects that are read often, by estimate.
     pub hot: usize,
+    /// Whether all but the decoded objects take more than the [`Budget`](super::Budget).
+    pub over_budget: bool,
 }
 
 impl MemoryUsage {
     /// Returns the sum of all parts in bytes.
     pub fn total(&self) -> usize {
-        self.records + self.table + self.indexes + self.names + self.packing + self.hot
+        self.parts().iter().map(|(_, bytes)| bytes).sum()
+    }
+
+    /// Adds the gauges of one cache, which `labels` tell from others.
+    pub fn record(&self, snapshot: &mut Snapshot, labels: &[(&str, &str)]) {
+        snapshot.gauge(OBJECTS, labels, self.objects as f64);
+        for (part, bytes) in self.parts() {
+            snapshot.gauge(BYTES, &[labels, &[("part", part)]].concat(), bytes as f64);
+        }
+        snapshot.gauge(OVER_BUDGET, labels, f64::from(u8::from(self.over_budget)));
+    }
+
+    fn parts(&self) -> [(&'static str, usize); 6] {
+        let Self { records, table, indexes, names, packing, hot, .. } = *self;
+        [
+            ("records", records),
+            ("table", table),
+            ("indexes", indexes),
+            ("names", names),
+            ("packing", packing),
+            ("hot", hot),
+        ]
     }
 }
 

@@ -7,6 +7,8 @@ use super::fixture::{ConfigMapFixture, config_map, key};
 use super::index::{BY_CONTROLLER, BY_NAMESPACE};
 use super::*;
 
+mod forms;
+
 mod model;
 
 mod packing;
@@ -51,7 +53,7 @@ fn list(writer: &mut Writer, version: &str, objects: &[ConfigMapFixture]) -> Vec
 
 #[test]
 fn s1_the_last_object_of_a_value_takes_the_value_with_it() {
-    let (store, mut writer) = Store::new();
+    let (store, mut writer) = Store::new(Options::default());
     let slot = store.add_index(words());
     put(&mut writer, &with_words("a/one", 1, "red").controller("owner"));
     put(&mut writer, &with_words("a/two", 2, "red"));
@@ -67,7 +69,7 @@ fn s1_the_last_object_of_a_value_takes_the_value_with_it() {
 
 #[test]
 fn s2_other_values_of_a_multi_valued_index_survive() {
-    let (store, mut writer) = Store::new();
+    let (store, mut writer) = Store::new(Options::default());
     let slot = store.add_index(words());
     put(&mut writer, &with_words("a/one", 1, "red green"));
     put(&mut writer, &with_words("a/two", 2, "green blue"));
@@ -79,7 +81,7 @@ fn s2_other_values_of_a_multi_valued_index_survive() {
 
 #[test]
 fn s3_repeated_values_count_once_and_updates_move_objects() {
-    let (store, mut writer) = Store::new();
+    let (store, mut writer) = Store::new(Options::default());
     let slot = store.add_index(words());
     put(&mut writer, &with_words("a/one", 1, "red red green red"));
     assert_eq!(names(&store, slot, "red"), ["a/one"]);
@@ -97,7 +99,7 @@ fn s3_repeated_values_count_once_and_updates_move_objects() {
 
 #[test]
 fn s4_an_index_added_later_equals_one_from_the_start_while_writes_go_on() {
-    let (store, mut writer) = Store::new();
+    let (store, mut writer) = Store::new(Options::default());
     let early = store.add_index(words());
     for number in 0..300 {
         put(&mut writer, &with_words(&format!("a/{number}"), number + 1, &format!("n{}", number % 7)));
@@ -123,7 +125,7 @@ fn s4_an_index_added_later_equals_one_from_the_start_while_writes_go_on() {
 
 #[test]
 fn s4_an_index_that_comes_while_an_object_is_being_written_has_that_object() {
-    let (store, mut writer) = Store::new();
+    let (store, mut writer) = Store::new(Options::default());
     let late = Arc::new(Mutex::new(None));
     store.add_index(Arc::new({
         let (store, late) = (Arc::clone(&store), Arc::clone(&late));
@@ -139,7 +141,7 @@ fn s4_an_index_that_comes_while_an_object_is_being_written_has_that_object() {
 
 #[test]
 fn s4_filling_an_index_never_brings_back_an_older_state() {
-    let (store, mut writer) = Store::new();
+    let (store, mut writer) = Store::new(Options::default());
     put(&mut writer, &with_words("a/changed", 1, "red"));
     put(&mut writer, &with_words("a/gone", 2, "red"));
     let writer = Mutex::new(writer);
@@ -158,7 +160,7 @@ fn s4_filling_an_index_never_brings_back_an_older_state() {
 
 #[test]
 fn s5_the_version_moves_with_writes_and_at_the_end_of_a_list_only() {
-    let (store, mut writer) = Store::new();
+    let (store, mut writer) = Store::new(Options::default());
     let check = |expected: &str, when: &str| assert_eq!(store.version().as_str(), expected, "{when}");
     writer.begin_list();
     put(&mut writer, &config_map("a/one").version(7));
@@ -185,7 +187,7 @@ fn s5_the_version_moves_with_writes_and_at_the_end_of_a_list_only() {
 
 #[test]
 fn i3_a_relist_changes_only_what_changed() {
-    let (store, mut writer) = Store::new();
+    let (store, mut writer) = Store::new(Options::default());
     let [same, changed, gone] = ["a/same", "a/changed", "a/gone"].map(config_map);
     list(&mut writer, "10", &[same.clone(), changed.clone(), gone.clone()]);
     let kept = store.copy(&key("a/same")).unwrap();
@@ -205,7 +207,7 @@ fn i3_a_relist_changes_only_what_changed() {
 
 #[test]
 fn a_list_that_broke_off_confirms_nothing_for_the_next() {
-    let (_, mut writer) = Store::new();
+    let (_, mut writer) = Store::new(Options::default());
     list(&mut writer, "10", &[config_map("a/one"), config_map("a/two")]);
     writer.begin_list();
     put(&mut writer, &config_map("a/one"));
@@ -214,7 +216,7 @@ fn a_list_that_broke_off_confirms_nothing_for_the_next() {
 
 #[test]
 fn changes_during_a_streamed_list_count_as_listed() {
-    let (store, mut writer) = Store::new();
+    let (store, mut writer) = Store::new(Options::default());
     list(&mut writer, "10", &["a/one", "a/two", "a/three"].map(config_map));
     writer.begin_list();
     put(&mut writer, &config_map("a/one"));
@@ -231,7 +233,7 @@ fn changes_during_a_streamed_list_count_as_listed() {
 
 #[test]
 fn an_end_without_a_list_removes_nothing() {
-    let (store, mut writer) = Store::new();
+    let (store, mut writer) = Store::new(Options::default());
     list(&mut writer, "10", &[config_map("a/one")]);
     put(&mut writer, &config_map("a/two").version(11));
     assert!(writer.finish_list(ResourceVersion::new("12")).is_empty());
@@ -240,7 +242,7 @@ fn an_end_without_a_list_removes_nothing() {
 
 #[test]
 fn i16_another_uid_under_a_key_is_another_object() {
-    let (store, mut writer) = Store::new();
+    let (store, mut writer) = Store::new(Options::default());
     put(&mut writer, &config_map("a/one").uid("first"));
     let put = put(&mut writer, &config_map("a/one").uid("second"));
     assert!(matches!(put, Put::Recreated { old } if &*old.metadata().uid == "first"), "even at an equal version");
@@ -253,7 +255,7 @@ fn i16_another_uid_under_a_key_is_another_object() {
 
 #[test]
 fn objects_without_a_version_always_count_as_changed() {
-    let (_, mut writer) = Store::new();
+    let (_, mut writer) = Store::new(Options::default());
     put(&mut writer, &config_map("a/one").version(""));
     assert!(matches!(put(&mut writer, &config_map("a/one").version("")), Put::Updated { .. }));
 }
@@ -263,7 +265,7 @@ fn a_failing_projection_leaves_the_object_out_and_is_reported_once() {
     let reports = Reports::default();
     let _guard = tracing::subscriber::set_default(reports.clone());
     let check = |expected: usize, when: &str| assert_eq!(reports.0.load(Ordering::Relaxed), expected, "{when}");
-    let (store, mut writer) = Store::new();
+    let (store, mut writer) = Store::new(Options::default());
     put(&mut writer, &with_words("a/late", 1, "red").undecodable());
     let by_word = store.add_index(words());
     check(1, "filling an index meets what is stored");
@@ -294,7 +296,7 @@ fn a_failing_projection_leaves_the_object_out_and_is_reported_once() {
 fn readers_see_whole_objects_and_true_indexes_during_relists() {
     const OBJECTS: u64 = 200;
     const ROUNDS: u64 = 20;
-    let (store, mut writer) = Store::new();
+    let (store, mut writer) = Store::new(Options::default());
     let slot = store.add_index(words());
     let round = |round: u64| {
         let objects = (0..OBJECTS).map(|number| {

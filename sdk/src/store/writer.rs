@@ -10,7 +10,7 @@ use super::packed::Packed;
 use super::record::{self, Head, Scratch};
 use super::text::Text;
 use super::training::{self, Refinement, Training};
-use super::{Reported, Store};
+use super::{Reported, Storage, Store};
 
 /// The write side: there is one for each store.
 pub(crate) struct Writer {
@@ -86,6 +86,11 @@ impl Writer {
         self.listing = true;
     }
 
+    /// Wraps an object that has arrived, without what the form of this store leaves out.
+    pub(crate) fn envelope(&self, object: Arc<RawObject>) -> Envelope {
+        Envelope::new(self.cut(object))
+    }
+
     /// Stores an object. The version moves with it, but not during a list.
     pub(crate) fn put(&mut self, envelope: &Envelope) -> Put {
         let stored = self.stored(envelope.object());
@@ -151,7 +156,7 @@ impl Writer {
         drop(removed);
         self.store.quarantined().remove(&metadata.key);
         let (final_state_known, other) = stored?;
-        let last = other.map_or_else(|| Envelope::new(Arc::clone(deleted)), Envelope::packed);
+        let last = other.map_or_else(|| self.envelope(Arc::clone(deleted)), Envelope::packed);
         Some(Removed { last, final_state_known })
     }
 
@@ -213,6 +218,13 @@ impl Writer {
         }
         contents.confirm(entry, self.epoch);
         Stored::Same
+    }
+
+    fn cut(&self, object: Arc<RawObject>) -> Arc<RawObject> {
+        match self.store.options.storage {
+            Storage::Packed | Storage::Decoded => object,
+            Storage::Metadata => object.to_metadata().map_or(object, Arc::new),
+        }
     }
 
     fn unconfirmed(&self) -> Vec<ObjectKey> {

@@ -288,6 +288,26 @@ impl<'a> Fields<'a> {
     }
 }
 
+/// Returns an object that was parsed before with nothing but its type and its metadata; `None` when that is all it has.
+pub(super) fn metadata_json(json: &[u8]) -> Option<Vec<u8>> {
+    let mut scanner = Scanner::new(json).ok()?;
+    let (mut kept, mut dropped) = (vec![b'{'], false);
+    let scanned = scanner.members(|scanner, key, name| {
+        let value = scanner.skip()?;
+        if matches!(&*name, "apiVersion" | "kind" | "metadata") {
+            if kept.len() > 1 {
+                kept.push(b',');
+            }
+            kept.extend_from_slice(scanner.slice(key.start..value.end).as_bytes());
+        } else {
+            dropped = true;
+        }
+        Ok(())
+    });
+    kept.push(b'}');
+    (dropped && scanned.is_ok()).then_some(kept)
+}
+
 fn optional_text<'a>(scanner: &mut Scanner<'a>) -> Result<Option<Cow<'a, str>>, Error> {
     if scanner.peek()? == b'"' {
         return scanner.string().map(Some);

@@ -123,7 +123,7 @@ fn an_envelope_decodes_once_for_each_type_in_turn() {
 
 #[test]
 fn an_envelope_that_is_kept_for_long_is_packed_while_its_state_is_stored() {
-    let (_, mut writer) = Store::new();
+    let (_, mut writer) = Store::new(crate::store::Options::default());
     let object = crate::store::fixture::config_map("a/one").data("k", "v");
     let (first, second) = (object.envelope(), object.version(2).envelope());
     writer.put(&first);

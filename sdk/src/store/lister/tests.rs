@@ -3,8 +3,8 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::core::SelectorExt;
 
 use crate::resource::ResourceVersion;
-use crate::store::Writer;
 use crate::store::fixture::{config_map, key};
+use crate::store::{Options, Writer};
 
 use super::*;
 
@@ -13,7 +13,7 @@ fn names(objects: &[Arc<ConfigMap>]) -> Vec<&str> {
 }
 
 fn filled() -> (Lister<ConfigMap>, Arc<Store>, Writer) {
-    let (store, mut writer) = Store::new();
+    let (store, mut writer) = Store::new(Options::default());
     for object in [
         config_map("b/three").label("app", "web"),
         config_map("a/two").label("app", "db").label("tier", "back").controller("owner"),
@@ -54,7 +54,7 @@ fn an_index_is_read_by_value() {
 #[should_panic(expected = "another informer")]
 fn an_index_of_another_informer_is_refused() {
     let (lister, _, _) = filled();
-    let (other, _) = Store::new();
+    let (other, _) = Store::new(Options::default());
     let slot = other.add_index(Arc::new(|_, _| Ok(())));
     let _ = lister.by(&Index::new(other, slot), "web");
 }

@@ -128,7 +128,7 @@ proptest! {
 
     #[test]
     fn the_store_does_what_a_map_does(steps in prop::collection::vec(step(), 1..250)) {
-        let (store, mut writer) = Store::new();
+        let (store, mut writer) = Store::new(Options::default());
         let (mut model, mut slots) = (Model::default(), Vec::new());
         for (version, step) in steps.iter().enumerate() {
             match step {

@@ -56,7 +56,7 @@ pub(super) fn change_dictionary(writer: &mut Writer) -> bool {
 
 #[test]
 fn a_small_store_is_plain_and_a_larger_one_is_packed_from_its_first_objects_on() {
-    let (store, mut writer) = Store::new();
+    let (store, mut writer) = Store::new(Options::default());
     fill(&mut writer, (0..33).map(varied));
     assert!(dictionaries(&store).is_empty());
     let plain = store.memory_usage().records;
@@ -65,7 +65,7 @@ fn a_small_store_is_plain_and_a_larger_one_is_packed_from_its_first_objects_on()
     let packed = store.memory_usage().records;
     assert!(packed * 2 < plain, "{packed} {plain}: what was stored before is packed too");
     (0..34).for_each(|number| same(&store, &varied(number)));
-    let (store, mut writer) = Store::new();
+    let (store, mut writer) = Store::new(Options::default());
     list(&mut writer, "1", &(0..29).map(varied).collect::<Vec<_>>());
     assert!(dictionaries(&store).is_empty());
     list(&mut writer, "2", &(0..30).map(varied).collect::<Vec<_>>());
@@ -74,7 +74,7 @@ fn a_small_store_is_plain_and_a_larger_one_is_packed_from_its_first_objects_on()
 
 #[test]
 fn objects_that_no_dictionary_can_be_made_of_stay_plain() {
-    let (store, mut writer) = Store::new();
+    let (store, mut writer) = Store::new(Options::default());
     let tiny = |number: u64| RawObject::parse(format!(r#"{{"metadata":{{"name":"{number}"}}}}"#).as_bytes()).unwrap();
     for number in 0..100 {
         writer.put(&Envelope::new(Arc::new(tiny(number))));
@@ -86,7 +86,7 @@ fn objects_that_no_dictionary_can_be_made_of_stay_plain() {
 
 #[test]
 fn a_better_dictionary_is_adopted_and_the_old_one_is_dropped() {
-    let (store, mut writer) = Store::new();
+    let (store, mut writer) = Store::new(Options::default());
     writer.begin_list();
     fill(&mut writer, (0..100).map(other).chain((0..500).map(varied)));
     assert!(writer.refinement().is_none(), "not during a list");
@@ -107,7 +107,7 @@ fn a_better_dictionary_is_adopted_and_the_old_one_is_dropped() {
 
 #[test]
 fn a_dictionary_that_is_no_better_is_not_adopted() {
-    let (store, mut writer) = Store::new();
+    let (store, mut writer) = Store::new(Options::default());
     list(&mut writer, "1", &(0..300).map(varied).collect::<Vec<_>>());
     // The first refinement takes what the whole store offers; the second cannot be better than it.
     for round in 1..=2 {
@@ -125,7 +125,7 @@ fn a_dictionary_that_is_no_better_is_not_adopted() {
 
 #[test]
 fn objects_of_another_make_bring_another_dictionary() {
-    let (store, mut writer) = Store::new();
+    let (store, mut writer) = Store::new(Options::default());
     list(&mut writer, "1", &(0..600).map(varied).collect::<Vec<_>>());
     writer.refinement().unwrap().run();
     while writer.tend() {}
@@ -149,7 +149,7 @@ fn objects_of_another_make_bring_another_dictionary() {
 
 #[test]
 fn readers_are_served_while_dictionaries_change() {
-    let (store, mut writer) = Store::new();
+    let (store, mut writer) = Store::new(Options::default());
     fill(&mut writer, (0..100).map(varied));
     let held = store.copy(&varied(7).raw().metadata().key).unwrap();
     std::thread::scope(|scope| {
@@ -176,7 +176,7 @@ fn readers_are_served_while_dictionaries_change() {
 
 #[test]
 fn memory_comes_back_when_objects_go() {
-    let (store, mut writer) = Store::new();
+    let (store, mut writer) = Store::new(Options::default());
     store.add_index(words());
     fill(&mut writer, (0..2000).map(varied));
     let full = store.memory_usage();
@@ -248,7 +248,7 @@ proptest! {
 
     #[test]
     fn any_object_comes_back_as_it_was(objects in prop::collection::vec((any_metadata(), any_json()), 1..60), pretty: bool) {
-        let (store, mut writer) = Store::new();
+        let (store, mut writer) = Store::new(Options::default());
         let mut expected = std::collections::BTreeMap::new();
         for (metadata, content) in objects {
             let object = json!({ "metadata": metadata, "spec": content.clone(), "copy": content });
