@@ -1,4 +1,5 @@
-//! The listener for probes: livez and readyz in kube-apiserver's text form. It is given the checks and decides nothing.
+//! The listener for probes and scrapes: livez and readyz in kube-apiserver's text form, metrics in Prometheus'. It is given
+//! the checks and the counts, and decides nothing.
 use std::fmt::{self, Write};
 use std::future::Future;
 use std::io;
@@ -7,9 +8,11 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::RawQuery;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::routing::get;
 use tokio::net::TcpListener;
+
+use crate::metrics::{CONTENT_TYPE, Snapshot};
 
 /// Where probes are answered unless an option says otherwise: controller-runtime's `--health-probe-bind-address`.
 pub const DEFAULT_ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 8081);
@@ -41,6 +44,9 @@ impl Check {
 /// Answers one probe: called for each request, so it must neither wait nor ask anybody.
 pub type Probe = Arc<dyn Fn() -> Vec<Check> + Send + Sync>;
 
+/// Answers one scrape: called for each request, so it must neither wait nor ask anybody.
+pub type Scrape = Arc<dyn Fn() -> Snapshot + Send + Sync>;
+
 /// The endpoints, served by [`Admin::serve`].
 #[derive(Clone)]
 pub struct Probes {
@@ -48,11 +54,13 @@ pub struct Probes {
     pub livez: Probe,
     /// Whether the process can do its work.
     pub readyz: Probe,
+    /// What everything that counts shows now.
+    pub metrics: Scrape,
 }
 
 impl Probes {
     /// Makes the routes `/livez` and `/readyz`: 200 when every check passes; otherwise 503, and one line for each
-    /// reason. With `?verbose` every check has its line.
+    /// reason. With `?verbose` every check has its line. And `/metrics`, in Prometheus' text form.
     fn router(self) -> Router {
         let route = |name: &'static str, probe: Probe| {
             get(move |RawQuery(query): RawQuery| {
@@ -60,7 +68,12 @@ impl Probes {
                 std::future::ready(answer)
             })
         };
-        Router::new().route("/livez", route("livez", self.livez)).route("/readyz", route("readyz", self.readyz))
+        let metrics = self.metrics;
+        let scrape = get(move || std::future::ready(([(header::CONTENT_TYPE, CONTENT_TYPE)], metrics().text())));
+        Router::new()
+            .route("/livez", route("livez", self.livez))
+            .route("/readyz", route("readyz", self.readyz))
+            .route("/metrics", scrape)
     }
 }
 
@@ -149,6 +162,7 @@ impl fmt::Debug for Probes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::Metric;
     use axum::body::Body;
     use axum::http::Request;
     use http_body_util::BodyExt;
@@ -156,7 +170,12 @@ mod tests {
     use tower::ServiceExt;
 
     fn probes(readyz: Vec<Check>) -> Probes {
-        Probes { livez: Arc::new(|| vec![Check::ok("loop")]), readyz: Arc::new(move || readyz.clone()) }
+        let metrics = Arc::new(|| {
+            let mut snapshot = Snapshot::default();
+            snapshot.counter(Metric { name: "asked_total", help: "Asked." }, &[("name", "a")], 7);
+            snapshot
+        });
+        Probes { livez: Arc::new(|| vec![Check::ok("loop")]), readyz: Arc::new(move || readyz.clone()), metrics }
     }
 
     async fn ask(probes: &Probes, path: &str) -> (u16, String) {
@@ -186,9 +205,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn metrics_are_text_that_says_so() {
+        let expected = "# HELP asked_total Asked.\n# TYPE asked_total counter\nasked_total{name=\"a\"} 7\n";
+        assert_eq!(ask(&probes(vec![]), "/metrics").await, (200, expected.to_owned()));
+        let request = Request::get("/metrics").body(Body::empty()).unwrap();
+        let response = probes(vec![]).router().oneshot(request).await.unwrap();
+        assert_eq!(response.headers()[header::CONTENT_TYPE], "text/plain; version=0.0.4; charset=utf-8");
+    }
+
+    #[tokio::test]
     async fn other_paths_and_methods_are_refused() {
         let probes = probes(vec![]);
-        assert_eq!(ask(&probes, "/metrics").await.0, 404);
+        assert_eq!(ask(&probes, "/metric").await.0, 404);
         let request = Request::post("/readyz").body(Body::empty()).unwrap();
         assert_eq!(probes.router().oneshot(request).await.unwrap().status().as_u16(), 405);
     }

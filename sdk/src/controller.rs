@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::clock;
+use crate::metrics::Snapshot;
 use crate::queue::WorkQueue;
 use crate::reconcile::ReconcileFn;
 use crate::resource::ObjectKey;
@@ -110,7 +111,16 @@ pub(crate) struct Attached {
 /// Tells how a controller is doing, for as long as anybody asks.
 pub(crate) type StatusFn = Arc<dyn Fn() -> ControllerStatus + Send + Sync>;
 
+/// Adds what a controller measured to a snapshot, for as long as anybody asks.
+pub(crate) type CollectFn = Arc<dyn Fn(&mut Snapshot) + Send + Sync>;
+
 impl Attached {
+    /// Returns a way to ask for what was measured, which outlives the controller.
+    pub(crate) fn collect(&self) -> CollectFn {
+        let (name, queue) = (Arc::clone(&self.name), self.queue.clone());
+        Arc::new(move |snapshot| queue.collect(&name, snapshot))
+    }
+
     /// Returns a way to ask for the status, which outlives the controller.
     pub(crate) fn status(&self) -> StatusFn {
         let (name, queue, counters) = (Arc::clone(&self.name), self.queue.clone(), Arc::clone(&self.counters));

@@ -2,11 +2,12 @@
 use std::any::TypeId;
 use std::collections::HashMap;
 use std::marker::PhantomData;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use tokio::sync::{Notify, watch};
 
 use crate::delta::DeltaReceiver;
+use crate::metrics::Snapshot;
 use crate::reflector::{Failure, ReflectorStatus, Target};
 use crate::resource::{Kind, ObjectKey, ResourceVersion};
 use crate::store::decode::Envelope;
@@ -125,6 +126,8 @@ pub(crate) struct SharedInformer {
     /// Says that a handler came or went.
     changed: Arc<Notify>,
     status: watch::Sender<InformerStatus>,
+    /// What feeds it, once it runs.
+    reflector: OnceLock<watch::Receiver<ReflectorStatus>>,
     /// Slots of declared indexes by primary kind.
     declared: Mutex<HashMap<TypeId, Arc<[usize]>>>,
 }
@@ -148,6 +151,7 @@ impl SharedInformer {
             arrivals: Mutex::new(Some(Vec::new())),
             changed: Arc::default(),
             status: watch::Sender::default(),
+            reflector: OnceLock::new(),
             declared: Mutex::default(),
         })
     }
@@ -168,6 +172,19 @@ impl SharedInformer {
     /// The status as it changes.
     pub(crate) fn status(&self) -> watch::Receiver<InformerStatus> {
         self.status.subscribe()
+    }
+
+    /// What the reflector that feeds it tells of itself; `None` before the informer runs.
+    pub(crate) fn reflector(&self) -> Option<ReflectorStatus> {
+        self.reflector.get().map(|status| status.borrow().clone())
+    }
+
+    /// Adds what this informer and its reflector show now to `snapshot`.
+    pub(crate) fn collect(&self, snapshot: &mut Snapshot) {
+        self.store.memory_usage().record(snapshot, &[("kind", &self.target.to_string())]);
+        if let Some(reflector) = self.reflector() {
+            reflector.collect(&self.target, snapshot);
+        }
     }
 
     /// The keys that have `value` in the index at `slot`, in no order.
@@ -220,6 +237,8 @@ impl SharedInformer {
         stop: watch::Receiver<bool>,
     ) -> Option<impl Future<Output = ()> + Send + 'static> {
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        // The one run sets it, so it is not set yet.
+        let _ = self.reflector.set(reflector.clone());
         Some(Runner::new(Arc::clone(self), writer).run(deltas, reflector, stop))
     }
 }

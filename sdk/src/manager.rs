@@ -13,8 +13,11 @@ use tokio::task::{JoinError, JoinSet};
 
 use crate::admin::{self, Admin, Check, Probe, Probes};
 use crate::clock;
-use crate::controller::{self, Attached, Controller, ControllerStatus, SourceStatus, StatusFn, describe, within};
+use crate::controller::{
+    self, Attached, CollectFn, Controller, ControllerStatus, SourceStatus, StatusFn, describe, within,
+};
 use crate::informer::factory::InformerFactory;
+use crate::metrics::Snapshot;
 use crate::reconcile::ReconcileFn;
 
 mod health;
@@ -111,6 +114,7 @@ impl Manager {
         let board = Arc::new(Board {
             informers: Arc::clone(&informers),
             controllers: controllers.iter().map(|(controller, _)| controller.status()).collect(),
+            measures: controllers.iter().map(|(controller, _)| controller.collect()).collect(),
             health: Mutex::new(Health::new(clock::now())),
             stop: stop.clone(),
         });
@@ -171,6 +175,9 @@ pub(crate) trait Informers: Send + Sync {
     /// Tells how each is doing.
     fn status(&self) -> Vec<SourceStatus>;
 
+    /// Adds what each measured to `snapshot`.
+    fn collect(&self, snapshot: &mut Snapshot);
+
     /// Stops every informer and waits for that.
     fn shutdown(&self) -> BoxFuture<'_, ()>;
 }
@@ -189,6 +196,10 @@ impl Informers for InformerFactory {
                 failure: status.failure,
             })
             .collect()
+    }
+
+    fn collect(&self, snapshot: &mut Snapshot) {
+        Self::collect(self, snapshot);
     }
 
     fn shutdown(&self) -> BoxFuture<'_, ()> {
@@ -300,6 +311,7 @@ impl Parts {
 struct Board {
     informers: Arc<dyn Informers>,
     controllers: Vec<StatusFn>,
+    measures: Vec<CollectFn>,
     health: Mutex<Health>,
     stop: Stop,
 }
@@ -316,7 +328,16 @@ impl Board {
             let gone = || vec![Check::failed("manager", "it has stopped")];
             Arc::new(move || board.upgrade().map_or_else(gone, |board| answer(&board)))
         };
-        Probes { livez: probe(Self::live), readyz: probe(Self::ready) }
+        let scraped = Arc::downgrade(board);
+        let metrics = Arc::new(move || scraped.upgrade().map(|board| board.metrics()).unwrap_or_default());
+        Probes { livez: probe(Self::live), readyz: probe(Self::ready), metrics }
+    }
+
+    fn metrics(&self) -> Snapshot {
+        let mut snapshot = Snapshot::default();
+        self.informers.collect(&mut snapshot);
+        self.measures.iter().for_each(|collect| collect(&mut snapshot));
+        snapshot
     }
 
     fn live(&self) -> Vec<Check> {

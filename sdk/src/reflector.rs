@@ -16,6 +16,8 @@ mod source;
 
 mod state;
 
+mod status;
+
 mod watch;
 
 #[cfg(test)]
@@ -24,6 +26,7 @@ mod tests;
 pub use failure::{Failure, FailureReason};
 pub use source::{ApiListerWatcher, InitialEvents, ListerWatcher, WatchOptions};
 pub use state::ListOptions;
+pub use status::{ReflectorCounts, ReflectorStatus};
 
 use failure::{Cause, Verb};
 use state::{Health, Input, Machine, Output, Request, Then};
@@ -77,21 +80,6 @@ pub struct Target {
     pub metadata_only: bool,
 }
 
-/// What readiness, doctor and logs say about one reflector. Read through [`tokio::sync::watch`].
-///
-/// Receivers are woken when `synced` or `failure` changes; the other fields are current whenever they are read.
-#[derive(Clone, Debug, Default)]
-pub struct ReflectorStatus {
-    /// Whether a whole list has been handed on at least once.
-    pub synced: bool,
-    /// The version of the last list, event or bookmark handed on.
-    pub last_version: ResourceVersion,
-    /// What is failing now; `None` once a list or watch works again.
-    pub failure: Option<Arc<Failure>>,
-    /// How many objects could not be used: of another kind, or without usable metadata.
-    pub skipped: u64,
-}
-
 /// Keeps a store in step with one target of the API server, for ever.
 pub struct Reflector<S> {
     target: Target,
@@ -102,6 +90,7 @@ pub struct Reflector<S> {
     /// What failed last, until it is published with the wait that follows.
     failing: Option<(Cause, Verb)>,
     attempts: u32,
+    counts: ReflectorCounts,
 }
 
 impl<S: DeltaSink> Reflector<S> {
@@ -114,7 +103,8 @@ impl<S: DeltaSink> Reflector<S> {
         let (status, receiver) = status_channel::channel(ReflectorStatus::default());
         let source = Box::new(source);
         let machine = Machine::new();
-        (Self { target, source, sink, status, machine, failing: None, attempts: 0 }, receiver)
+        let counts = ReflectorCounts::default();
+        (Self { target, source, sink, status, machine, failing: None, attempts: 0, counts }, receiver)
     }
 
     /// Goes on until it is dropped or its sink is closed. It gives up nothing: every failure is published and
@@ -139,11 +129,16 @@ impl<S: DeltaSink> Reflector<S> {
 
     /// Tells the machine what happened, hands on what comes of it, and says whether the request goes on.
     async fn step(&mut self, input: Input) -> Result<Then, Closed> {
+        if matches!(input, Input::Event { .. }) {
+            self.counts.events += 1;
+        }
         let Output { delta, then, health } = self.machine.step(input);
+        let handed = Handed::of(delta.as_ref());
         if let Some(delta) = delta {
             self.sink.push(delta).await?;
         }
-        self.publish(health);
+        self.counts.lists += u64::from(handed == Handed::List);
+        self.publish(health, handed);
         Ok(then)
     }
 
@@ -152,6 +147,7 @@ impl<S: DeltaSink> Reflector<S> {
         let fault = cause.fault();
         tracing::debug!(kind = %self.target.resource, ?fault, "{}", cause.message(&self.target, verb));
         self.failing = Some((cause, verb));
+        self.counts.failures += 1;
         self.step(Input::Failed { fault, lived }).await.map(drop)
     }
 
@@ -195,10 +191,16 @@ impl<S: DeltaSink> Reflector<S> {
         !partial && !says(&resource.kind, &resource.api_version())
     }
 
-    fn publish(&mut self, health: Health) {
-        let (version, synced) = (self.machine.version(), self.machine.synced());
+    fn publish(&mut self, health: Health, handed: Handed) {
+        let (version, synced, counts) = (self.machine.version(), self.machine.synced(), self.counts);
+        let now = (handed != Handed::Nothing).then(clock::now);
         let mut mended = None;
         self.status.send_if_modified(|status| {
+            status.counts = counts;
+            status.heard = now.or(status.heard);
+            if handed == Handed::List {
+                status.listed = now;
+            }
             if status.last_version != *version {
                 status.last_version = version.clone();
             }
@@ -230,6 +232,38 @@ impl<S: DeltaSink> Reflector<S> {
         if before.is_none_or(|before| before.reason != failure.reason) {
             tracing::warn!(kind = %self.target.resource, reason = ?failure.reason, "{}", failure.message);
         }
+    }
+}
+
+/// What a step handed on, as the status counts it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Handed {
+    Nothing,
+    /// Something that the server said.
+    Word,
+    /// The end of a whole list.
+    List,
+}
+
+impl Handed {
+    fn of(delta: Option<&Delta>) -> Self {
+        match delta {
+            None => Self::Nothing,
+            Some(Delta::Replaced(_)) => Self::List,
+            Some(_) => Self::Word,
+        }
+    }
+}
+
+impl std::fmt::Display for Target {
+    /// Names the kind, and what of it is watched where that is not all: `pods/v1 (namespace shop)`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let narrowed = [("namespace", &self.namespace), ("labels", &self.labels), ("fields", &self.fields)];
+        let narrowed = narrowed.into_iter().filter_map(|(name, value)| Some(format!("{name} {}", value.as_ref()?)));
+        // Without it two watches of one kind would share a name, and then a failure and a recovery.
+        let parts: Vec<_> = narrowed.chain(self.metadata_only.then(|| "metadata only".to_owned())).collect();
+        write!(f, "{}", self.resource)?;
+        if parts.is_empty() { Ok(()) } else { write!(f, " ({})", parts.join(", ")) }
     }
 }
 

@@ -128,11 +128,7 @@ pub struct SourceStatus {
 
 /// Names what is watched: the kind, and what narrows it.
 pub(crate) fn describe(target: &Target) -> String {
-    let narrowed = [("namespace", &target.namespace), ("labels", &target.labels), ("fields", &target.fields)];
-    let narrowed = narrowed.into_iter().filter_map(|(name, value)| Some(format!("{name} {}", value.as_ref()?)));
-    // Without it two watches of one kind would share a name, and then a failure and a recovery.
-    let parts: Vec<_> = narrowed.chain(target.metadata_only.then(|| "metadata only".to_owned())).collect();
-    if parts.is_empty() { target.resource.to_string() } else { format!("{} ({})", target.resource, parts.join(", ")) }
+    target.to_string()
 }
 
 /// A user's map function, which runs inside the informer and must not be able to stop it.

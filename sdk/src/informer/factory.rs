@@ -9,7 +9,8 @@ use crate::client::Client;
 use crate::clock;
 use crate::declare::{Narrow, View};
 use crate::delta;
-use crate::reflector::Target;
+use crate::metrics::Snapshot;
+use crate::reflector::{ReflectorStatus, Target};
 use crate::resource::{Kind, ResourceType, Scope};
 
 use super::runner::stopped;
@@ -125,6 +126,19 @@ impl InformerFactory {
     pub fn status(&self) -> Vec<(Target, InformerStatus)> {
         let informers = self.owner.informers();
         informers.all.iter().map(|informer| (informer.target().clone(), informer.status().borrow().clone())).collect()
+    }
+
+    /// What the reflector of every informer that has been started tells of itself: lists, watches, how far it is behind.
+    pub fn reflectors(&self) -> Vec<(Target, ReflectorStatus)> {
+        let started = self.owner.started();
+        started.iter().filter_map(|informer| Some((informer.target().clone(), informer.reflector()?))).collect()
+    }
+
+    /// Adds what every informer and its reflector show now to `snapshot`: counters and gauges labelled with the kind, as
+    /// logs and readiness name it. There are as many series as informers, times a constant.
+    pub fn collect(&self, snapshot: &mut Snapshot) {
+        let informers = self.owner.informers().all.clone();
+        informers.iter().for_each(|informer| informer.collect(snapshot));
     }
 
     /// Stops every informer and waits for their tasks to end, and for handlers to return from the call they are in.

@@ -7,6 +7,7 @@ use tokio::sync::{Notify, mpsc};
 use super::*;
 use crate::controller::inlet::Trigger;
 use crate::controller::{Feed, Source};
+use crate::metrics::Metric;
 use crate::reconcile::{Action, Result as Reconciled};
 use crate::reflector::{Failure, FailureReason};
 use crate::resource::ObjectKey;
@@ -99,6 +100,11 @@ impl Informers for World {
         self.kinds.lock().unwrap().values().cloned().collect()
     }
 
+    fn collect(&self, snapshot: &mut Snapshot) {
+        let metric = Metric { name: "informer_objects", help: "Objects." };
+        snapshot.gauge(metric, &[("kind", "pods/v1")], 3.0);
+    }
+
     fn shutdown(&self) -> BoxFuture<'_, ()> {
         async {
             self.note("shutdown");
@@ -171,6 +177,7 @@ async fn readiness_follows_the_sources_and_the_stop() {
     let board = Arc::new(Board {
         informers: Arc::new(world.clone()),
         controllers: vec![controller.status()],
+        measures: vec![controller.collect()],
         health: Mutex::new(Health::new(clock::now())),
         stop: Stop::new(),
     });
@@ -185,7 +192,12 @@ async fn readiness_follows_the_sources_and_the_stop() {
     board.stop.stop();
     check(&[Check::ok("web/a"), Check::failed("shutdown", "the process is stopping")]);
     assert_eq!((probes.livez)(), [Check::ok("manager")]);
+    let metrics = (probes.metrics)().text();
+    for series in ["informer_objects{kind=\"pods/v1\"} 3", "workqueue_adds_total{name=\"web\",controller=\"web\"} 1"] {
+        assert!(metrics.lines().any(|line| line == series), "{series} in\n{metrics}");
+    }
     drop(board);
+    assert_eq!((probes.metrics)().text(), "");
     assert_eq!(
         (probes.livez)(),
         [Check::failed("manager", "it has stopped")],
@@ -199,6 +211,7 @@ async fn the_loop_beats_until_the_last_reconcile_has_ended() {
     let board = Board {
         informers: Arc::new(world.clone()),
         controllers: Vec::new(),
+        measures: vec![],
         health: Mutex::new(Health::new(clock::now())),
         stop: Stop::new(),
     };

@@ -21,6 +21,8 @@ mod recovery;
 
 mod requests;
 
+mod status;
+
 mod watch_list;
 
 mod watches;

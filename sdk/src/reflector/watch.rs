@@ -39,6 +39,7 @@ pub(super) async fn follow<S: DeltaSink>(
         Ok(chunks) => chunks,
         Err(error) => return reflector.fail(Verb::Watch, Cause::Client(error), Duration::ZERO).await,
     };
+    reflector.counts.watches += 1;
     reflector.step(Input::Opened).await?;
     let begun = clock::now();
     Watch { reflector, begun, heard: begun, settled: false }.read(chunks).await
@@ -150,6 +151,7 @@ impl<S: DeltaSink> Watch<'_, S> {
     async fn close(&mut self) -> Result<(), Closed> {
         self.reflector.failing = Some((Cause::Closed, Verb::Watch));
         let lived = since(self.begun);
+        self.reflector.counts.short_watches += u64::from(lived < SHORT_LIVED);
         self.reflector.step(Input::Closed { lived }).await.map(drop)
     }
 

@@ -304,5 +304,21 @@ async fn the_real_reflector_fills_an_informer() {
     let lister = informer.lister();
     assert_eq!(lister.get(&key("a/one")).unwrap().unwrap().data.as_ref().unwrap()["k"], "w");
     assert_eq!((lister.keys_by(&by_data, "v").len(), lister.keys_by(&by_data, "w").len()), (0, 1));
+    let mut snapshot = Snapshot::default();
+    factory.collect(&mut snapshot);
+    let text = snapshot.text();
+    for series in
+        ["kubewright_cache_objects{kind=\"configmaps/v1\"} 1", "kubewright_reflector_synced{kind=\"configmaps/v1\"} 1"]
+    {
+        assert!(text.lines().any(|line| line == series), "{series} in\n{text}");
+    }
+    let memory: f64 = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("kubewright_cache_bytes{").and_then(|rest| rest.rsplit_once(' ')))
+        .map(|(_, bytes)| bytes.parse::<f64>().unwrap())
+        .sum();
+    assert_eq!(memory, lister.memory_usage().total() as f64);
+    let reflectors = factory.reflectors();
+    assert_eq!((reflectors.len(), reflectors[0].1.counts.events), (1, 2));
     factory.shutdown().await;
 }
