@@ -3,6 +3,7 @@ use std::any::TypeId;
 use std::collections::HashMap;
 use std::marker::PhantomData;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 
@@ -23,11 +24,13 @@ pub mod factory;
 
 pub mod handler;
 
+mod resync;
+
 mod runner;
 
 pub(crate) use event::RawEvent;
 use handler::delivery::{self, Start};
-use handler::{Progress, Registration, ResourceEventHandler};
+use handler::{HandlerOptions, Progress, Registration, ResourceEventHandler};
 use runner::Runner;
 
 /// A shared, typed cache of one kind with its handlers. Cheap to clone; all clones share one watch.
@@ -75,7 +78,27 @@ impl<K: Kind> Informer<K> {
     ///
     /// Nothing is called before the factory has started the informer, nor after it has stopped.
     pub fn add_event_handler<H: ResourceEventHandler<K>>(&self, handler: H) -> Registration {
-        self.shared.register(|progress| delivery::buffered(handler, progress))
+        self.add_event_handler_with(handler, HandlerOptions::default())
+    }
+
+    /// Adds a handler as [`Informer::add_event_handler`] does, served as `options` say.
+    pub fn add_event_handler_with<H: ResourceEventHandler<K>>(
+        &self,
+        handler: H,
+        options: HandlerOptions,
+    ) -> Registration {
+        self.shared.register(options, |progress| delivery::buffered(handler, progress))
+    }
+
+    /// What the informer has and what keeps it from having more, as it changes.
+    pub fn status(&self) -> watch::Receiver<InformerStatus> {
+        self.shared.status()
+    }
+
+    /// Says whether the informer has been stopped. Once it is, it stays so: what is cached can still be read and does not
+    /// change any more, and handlers that are added are dropped at once.
+    pub fn is_stopped(&self) -> bool {
+        self.shared.arrivals().is_none()
     }
 
     /// Returns the type-erased informer underneath.
@@ -113,6 +136,19 @@ pub struct InformerStatus {
     pub objects: usize,
     /// Whether they take more than the informer's [`Budget`](crate::store::Budget). Nothing is left out for that.
     pub over_budget: bool,
+    /// How many events were merged into waiting ones of slow handlers, over all handlers since the start.
+    pub merged: u64,
+}
+
+impl InformerStatus {
+    /// Says whether both tell the same.
+    fn is(&self, other: &Self) -> bool {
+        let Self { synced, version, failure, objects, over_budget, merged } = self;
+        let failing = |failure: &Option<Arc<Failure>>| failure.as_ref().map(Arc::as_ptr);
+        failing(failure) == failing(&other.failure)
+            && (*synced, version, *objects) == (other.synced, &other.version, other.objects)
+            && (*over_budget, *merged) == (other.over_budget, other.merged)
+    }
 }
 
 /// The informer without its type: what controllers are built on.
@@ -136,6 +172,8 @@ pub(crate) struct SharedInformer {
 struct Arrival {
     start: Start,
     progress: Arc<Progress>,
+    /// Its resync period, if it has one.
+    resync: Option<Duration>,
 }
 
 impl SharedInformer {
@@ -165,8 +203,8 @@ impl SharedInformer {
     /// It first sees every stored object as `Added { initial: true }`. Dropping the registration removes it.
     ///
     /// A panic is contained and reported, and loses the event for this handler.
-    pub(crate) fn add_inline_handler(&self, handler: Box<dyn FnMut(RawEvent) + Send>) -> Registration {
-        self.register(|progress| delivery::inline(handler, progress))
+    pub(crate) fn add_inline_handler(self: &Arc<Self>, handler: Box<dyn FnMut(RawEvent) + Send>) -> Registration {
+        self.register(HandlerOptions::default(), |progress| delivery::inline(handler, progress))
     }
 
     /// The status as it changes.
@@ -199,9 +237,10 @@ impl SharedInformer {
         Arc::clone(declared.entry(TypeId::of::<P>()).or_insert_with(|| add().into()))
     }
 
-    fn register(&self, start: impl FnOnce(Arc<Progress>) -> Start) -> Registration {
+    fn register(self: &Arc<Self>, options: HandlerOptions, start: impl FnOnce(Arc<Progress>) -> Start) -> Registration {
         let progress = Arc::<Progress>::default();
-        let arrival = Arrival { start: start(Arc::clone(&progress)), progress: Arc::clone(&progress) };
+        let (start, resync) = (start(Arc::clone(&progress)), options.resync());
+        let arrival = Arrival { start, progress: Arc::clone(&progress), resync };
         match &mut *self.arrivals() {
             Some(arrivals) => arrivals.push(arrival),
             None => {
@@ -209,7 +248,18 @@ impl SharedInformer {
             }
         }
         self.changed.notify_one();
-        Registration::new(progress, Arc::clone(&self.changed))
+        Registration::new(progress, Arc::clone(self))
+    }
+
+    /// Lets go of handlers that have been removed: of those that wait here now, of the others when the run comes to it.
+    fn let_go(&self) {
+        // Dropped outside the lock: a handler may hold what registers another.
+        let removed: Vec<Arrival> = match &mut *self.arrivals() {
+            Some(arrivals) => arrivals.extract_if(.., |arrival| arrival.progress.is_removed()).collect(),
+            None => Vec::new(),
+        };
+        drop(removed);
+        self.changed.notify_one();
     }
 
     fn take_arrivals(&self) -> Vec<Arrival> {

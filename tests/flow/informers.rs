@@ -5,7 +5,7 @@ use controlplane::harness;
 use controlplane::{TestScope, eventually};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kubewright::declare::Narrow;
-use kubewright::informer::handler::{Deleted, Handle, ResourceEventHandler};
+use kubewright::informer::handler::{Deleted, FinalState, Handle, ResourceEventHandler};
 use kubewright::{InformerFactory, ObjectKey};
 use serde_json::json;
 
@@ -26,7 +26,7 @@ impl ResourceEventHandler<ConfigMap> for Recorder {
     }
 
     fn on_delete(&mut self, object: Deleted<ConfigMap>) {
-        let known = if object.final_state_known { "known" } else { "unknown" };
+        let known = if object.final_state == FinalState::Known { "known" } else { "unknown" };
         self.note(object.last.key(), format!("-{} {} {known}", object.last.key().name(), colour(&object.last)));
     }
 }

@@ -24,9 +24,20 @@ pub(crate) enum Event<T> {
     Deleted {
         /// The last known state.
         last: T,
-        /// False when a re-list merely missed it, or when another object took its key.
-        final_state_known: bool,
+        /// Whether that is its final state.
+        final_state: FinalState,
     },
+}
+
+/// What is known of the end of an object that is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FinalState {
+    /// The API server told of the end: the last known state is the final one. For an object that left a selector, or a
+    /// filter, it is the last one inside.
+    Known,
+    /// The end was missed: a list did not have the object any more, another object has its key, or its kind is gone. The
+    /// last known state is the one cached before that (client-go's `DeletedFinalStateUnknown`).
+    Unknown,
 }
 
 /// An event with objects that nobody has decoded, or even unpacked.
@@ -38,9 +49,7 @@ impl<T> Event<T> {
         match self {
             Self::Added { object, initial } => Event::Added { object: carry(object), initial: *initial },
             Self::Updated { old, new } => Event::Updated { old: carry(old), new: carry(new) },
-            Self::Deleted { last, final_state_known } => {
-                Event::Deleted { last: carry(last), final_state_known: *final_state_known }
-            }
+            Self::Deleted { last, final_state } => Event::Deleted { last: carry(last), final_state: *final_state },
         }
     }
 

@@ -1,9 +1,6 @@
 //! Delivery of events to handlers.
 use std::marker::PhantomData;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-
-use tokio::sync::{Notify, watch};
 
 use crate::resource::{Kind, ObjectKey};
 use crate::store::decode::Envelope;
@@ -14,12 +11,46 @@ mod buffer;
 
 pub(super) mod delivery;
 
+mod filter;
+
+mod options;
+
+mod registration;
+
+pub use super::event::FinalState;
+pub use filter::FilteringEventHandler;
+pub use options::{HandlerOptions, MIN_RESYNC_PERIOD};
+pub(super) use registration::Progress;
+pub use registration::Registration;
+
 /// Reacts to changes of one kind.
 ///
-/// Calls are sequential for one handler; there is no order across handlers. A handler may block: it runs on a thread
-/// for blocking work, its events wait in a buffer of [`BUFFER_BOUND`], and beyond that they are merged by object, so
-/// that a slow handler delays nobody but itself and costs no more memory than the cache. Merging keeps the promise that
-/// `old` of an update is what the handler saw last, and leaves out objects that came and went meanwhile.
+/// Calls are sequential for one handler; there is no order across handlers. A handler may block: it runs on a thread for
+/// blocking work, and delays nobody but itself.
+///
+/// # Order, and what a slow handler misses
+///
+/// Events wait in the order of their arrival, across all objects. While fewer than [`BUFFER_BOUND`] wait, the handler is
+/// told of each. From there on an event is merged into the newest waiting one of the same object and takes its place:
+///
+/// | waits | arrives | the handler is told |
+/// |---|---|---|
+/// | added a | updated a to b | added b, in the initial list if a was |
+/// | added a | deleted b | nothing: it never heard of the object |
+/// | updated a to b | updated b to c | updated a to c: the old state is always what it was told last |
+/// | updated a to b | deleted c | deleted c |
+/// | deleted a | added b | both: they may be two objects |
+///
+/// So every object is told of as it is now in the end, an update never skips the state that was told last, and what came
+/// and went meanwhile is left out. [`Registration::merged`] and the status of the informer count the merges.
+///
+/// # Memory
+///
+/// A handler that never returns costs at most [`BUFFER_BOUND`] events as they came, which is some 10 MB of pods, and for
+/// each object that exists or that it was told of two more events with packed objects: together some 2 KB a pod, however
+/// many events arrive.
+///
+/// # Panics
 ///
 /// A panic loses the event it happened on, and is reported; the handler goes on with the next one. If it happened on
 /// the initial list, the registration never reports itself synced.
@@ -76,65 +107,8 @@ impl<K: Kind> Handle<K> {
 pub struct Deleted<K> {
     /// Its last known state.
     pub last: Handle<K>,
-    /// False when the deletion itself was missed and only a re-list showed it (client-go's `DeletedFinalStateUnknown`).
-    pub final_state_known: bool,
-}
-
-/// Keeps a handler registered; dropping it removes the handler.
-///
-/// After the drop no call of the handler begins; one that is running may still finish.
-#[must_use = "dropping a registration removes its handler"]
-#[derive(Debug)]
-pub struct Registration {
-    progress: Arc<Progress>,
-    /// Wakes the informer, so that a removed handler is let go of at once.
-    changed: Arc<Notify>,
-}
-
-impl Registration {
-    pub(super) fn new(progress: Arc<Progress>, changed: Arc<Notify>) -> Self {
-        Self { progress, changed }
-    }
-
-    /// Waits until the handler has returned from the last object of its initial list.
-    ///
-    /// Waits forever when that cannot happen: the informer is not started or has been stopped, or the handler panicked.
-    pub async fn synced(&self) {
-        let mut synced = self.progress.synced.subscribe();
-        // The sender lives as long as `self`, so that waiting cannot fail.
-        let _ = synced.wait_for(|synced| *synced).await;
-    }
-
-    /// Says whether the handler has seen its whole initial list.
-    pub fn has_synced(&self) -> bool {
-        *self.progress.synced.borrow()
-    }
-}
-
-impl Drop for Registration {
-    fn drop(&mut self) {
-        self.progress.removed.store(true, SeqCst);
-        self.changed.notify_one();
-    }
-}
-
-/// What a registration and the delivery to its handler tell each other.
-#[derive(Debug, Default)]
-pub(super) struct Progress {
-    removed: AtomicBool,
-    synced: watch::Sender<bool>,
-}
-
-impl Progress {
-    /// Says whether the registration has been dropped.
-    pub(super) fn is_removed(&self) -> bool {
-        self.removed.load(SeqCst)
-    }
-
-    /// Says that the handler has returned from the last object of its initial list.
-    fn set_synced(&self) {
-        self.synced.send_replace(true);
-    }
+    /// Whether that is its final state.
+    pub final_state: FinalState,
 }
 
 impl<K> Clone for Handle<K> {
@@ -151,7 +125,7 @@ impl<K> std::fmt::Debug for Handle<K> {
 
 impl<K> std::fmt::Debug for Deleted<K> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { last, final_state_known } = self;
-        f.debug_struct("Deleted").field("last", last).field("final_state_known", final_state_known).finish()
+        let Self { last, final_state } = self;
+        f.debug_struct("Deleted").field("last", last).field("final_state", final_state).finish()
     }
 }

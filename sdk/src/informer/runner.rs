@@ -1,9 +1,13 @@
 //! The task of one informer: deltas into the store, then events to handlers.
+use std::future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
+use crate::clock;
 use crate::delta::DeltaReceiver;
 use crate::reflector::{Delta, Failure, FailureReason, ReflectorStatus};
 use crate::resource::ResourceVersion;
@@ -11,9 +15,10 @@ use crate::store::decode::Envelope;
 use crate::store::{Put, Writer};
 use crate::wire::RawObject;
 
-use super::event::Event;
+use super::event::{Event, FinalState};
 use super::handler::Progress;
 use super::handler::delivery::Delivery;
+use super::resync::Resync;
 use super::{Arrival, InformerStatus, SharedInformer};
 
 /// How many deltas are applied before other tasks of the thread, and handlers that came meanwhile, get their turn:
@@ -31,11 +36,14 @@ pub(super) struct Runner {
     tending: bool,
     synced: bool,
     failure: Option<Arc<Failure>>,
+    /// Events that were merged for handlers that are gone.
+    merged: u64,
 }
 
 struct Attached {
     delivery: Box<dyn Delivery>,
     progress: Arc<Progress>,
+    resync: Option<Resync>,
 }
 
 impl Runner {
@@ -48,6 +56,7 @@ impl Runner {
             tending: false,
             synced: false,
             failure: None,
+            merged: 0,
         }
     }
 
@@ -84,8 +93,10 @@ impl Runner {
                     }
                     self.refine();
                 }
+                () = due(self.next_resync()) => {}
                 () = tokio::task::yield_now(), if self.tending => self.tending = self.writer.tend(),
             }
+            self.resync();
             self.publish();
         }
         self.handlers.clear();
@@ -111,7 +122,8 @@ impl Runner {
             Delta::Listed(object) | Delta::Applied(object) => self.put(object),
             Delta::Deleted(object) => {
                 if let Some(removed) = self.writer.remove(&object) {
-                    self.deleted(removed.last, removed.final_state_known);
+                    let final_state = if removed.final_state_known { FinalState::Known } else { FinalState::Unknown };
+                    self.deleted(removed.last, final_state);
                 }
             }
             Delta::Replaced(version) => self.replaced(version),
@@ -129,19 +141,19 @@ impl Runner {
                 self.dispatch(&Event::Updated { old: Arc::new(old), new: envelope });
             }
             Put::Recreated { old } => {
-                self.deleted(old, false);
+                self.deleted(old, FinalState::Unknown);
                 self.dispatch(&Event::Added { object: envelope, initial });
             }
         }
     }
 
-    fn deleted(&mut self, last: Envelope, final_state_known: bool) {
-        self.dispatch(&Event::Deleted { last: Arc::new(last), final_state_known });
+    fn deleted(&mut self, last: Envelope, final_state: FinalState) {
+        self.dispatch(&Event::Deleted { last: Arc::new(last), final_state });
     }
 
     fn replaced(&mut self, version: ResourceVersion) {
         for last in self.writer.finish_list(version) {
-            self.deleted(last, false);
+            self.deleted(last, FinalState::Unknown);
         }
         if !self.synced {
             self.synced = true;
@@ -168,14 +180,43 @@ impl Runner {
         }
     }
 
+    /// Returns when a handler is to be told of everything anew, or of more of it.
+    fn next_resync(&self) -> Option<Instant> {
+        let resyncs = self.handlers.iter().filter_map(|handler| handler.resync.as_ref());
+        let next = resyncs.map(|resync| if resync.is_under_way() { clock::now() } else { resync.due() }).min();
+        next.filter(|_| self.synced)
+    }
+
+    /// Tells handlers whose resync is due of a slice of what is stored. What changed since the round began has been told
+    /// of, so that the stored state is the one that the handler knows.
+    fn resync(&mut self) {
+        if !self.synced {
+            return;
+        }
+        let store = &self.informer.store;
+        for Attached { delivery, resync, .. } in &mut self.handlers {
+            let Some(resync) = resync else { continue };
+            resync.begin(|| store.keys());
+            for stored in resync.next(SLICE).filter_map(|key| store.copy(&key)) {
+                let object = Arc::new(Envelope::packed(stored));
+                delivery.deliver(&Event::Updated { old: Arc::clone(&object), new: object });
+            }
+        }
+    }
+
     /// Takes in handlers that came, with a replay of the store, and lets go of those whose registration is gone.
     ///
     /// Between two deltas, so that the replay is exact: what is stored now, then everything that follows.
     fn admit(&mut self) {
-        self.handlers.retain(|handler| !handler.progress.is_removed());
+        let (removed, kept) = std::mem::take(&mut self.handlers).into_iter().partition(|it| it.progress.is_removed());
+        let removed: Vec<Attached> = removed;
+        self.merged += removed.iter().map(|handler| handler.progress.merged()).sum::<u64>();
+        self.handlers = kept;
+        drop(removed);
         while self.tasks.try_join_next().is_some() {}
         let arrivals = self.informer.take_arrivals();
-        for Arrival { start, progress } in arrivals.into_iter().filter(|arrival| !arrival.progress.is_removed()) {
+        for Arrival { start, progress, resync } in arrivals.into_iter().filter(|arrival| !arrival.progress.is_removed())
+        {
             let mut delivery = start(&mut self.tasks);
             // One by one: all at once would be a second cache for the moment.
             for stored in self.informer.store.keys().iter().filter_map(|key| self.informer.store.copy(key)) {
@@ -184,46 +225,51 @@ impl Runner {
             if self.synced {
                 delivery.end_initial_list();
             }
-            self.handlers.push(Attached { delivery, progress });
+            self.handlers.push(Attached { delivery, progress, resync: resync.map(Resync::new) });
         }
     }
 
     /// Tells of what readers can see and handlers have seen. Called after both.
     fn publish(&self) {
-        let (version, objects) = (self.informer.store.version(), self.informer.store.len());
-        let over_budget = self.informer.store.keep_budget();
+        let store = &self.informer.store;
+        let now = InformerStatus {
+            synced: self.synced,
+            version: store.version(),
+            failure: self.failure.clone(),
+            objects: store.len(),
+            over_budget: store.keep_budget(),
+            merged: self.merged + self.handlers.iter().map(|handler| handler.progress.merged()).sum::<u64>(),
+        };
         self.informer.status.send_if_modified(|status| {
-            let known = status.failure.as_ref().map(Arc::as_ptr) == self.failure.as_ref().map(Arc::as_ptr);
-            let same = known
-                && (status.synced, &status.version, status.objects) == (self.synced, &version, objects)
-                && status.over_budget == over_budget;
-            if over_budget && !status.over_budget {
-                let kind = &self.informer.target.resource;
+            if now.over_budget && !status.over_budget {
+                let (kind, objects) = (&self.informer.target.resource, now.objects);
                 tracing::warn!(%kind, objects, "the cache takes more than its budget: cache less, or allow more");
             }
-            if !same {
-                *status = InformerStatus {
-                    synced: self.synced,
-                    version,
-                    failure: self.failure.clone(),
-                    objects,
-                    over_budget,
-                };
-            }
-            !same
+            let news = !now.is(status);
+            *status = now;
+            news
         });
     }
 
     fn ended(&self) -> Failure {
         let message = format!("the watch of {} has ended; restart the operator", self.informer.target.resource);
         tracing::error!("{message}");
-        Failure { reason: FailureReason::Other, message, attempts: 1, retry_in: std::time::Duration::MAX }
+        Failure { reason: FailureReason::Other, message, attempts: 1, retry_in: Duration::MAX }
     }
 }
 
 impl Drop for Runner {
     fn drop(&mut self) {
         self.informer.close();
+    }
+}
+
+/// Waits until then, and long enough for other tasks of the thread to have their turn; for ever without a time.
+async fn due(at: Option<Instant>) {
+    match at.map(|at| at.saturating_duration_since(clock::now())) {
+        None => future::pending().await,
+        Some(Duration::ZERO) => tokio::task::yield_now().await,
+        Some(wait) => clock::sleep(wait).await,
     }
 }
 

@@ -7,15 +7,21 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::delta::{self, DeltaSender};
-use crate::reflector::{Delta, DeltaSink as _, FailureReason};
+use crate::reflector::{Delta, DeltaSink as _};
 use crate::resource::ResourceType;
 use crate::store::fixture::{ConfigMapFixture, config_map, key};
 
-use super::event::Event;
+use super::event::{Event, FinalState};
 use super::handler::{BUFFER_BOUND, Deleted, Handle};
 use super::*;
 
+mod failures;
+
+mod filter;
+
 mod handlers;
+
+mod resync;
 
 /// An informer that runs, and the ends of what feeds it. Dropping it stops everything.
 struct Script {
@@ -99,8 +105,8 @@ fn updated(key: &str, old: u64, new: u64) -> Seen {
     Event::Updated { old: (key.to_owned(), old), new: (key.to_owned(), new) }
 }
 
-fn deleted(key: &str, last: u64, final_state_known: bool) -> Seen {
-    Event::Deleted { last: (key.to_owned(), last), final_state_known }
+fn deleted(key: &str, last: u64, final_state: FinalState) -> Seen {
+    Event::Deleted { last: (key.to_owned(), last), final_state }
 }
 
 fn take(seen: &mut mpsc::UnboundedReceiver<Seen>) -> Vec<Seen> {
@@ -164,8 +170,8 @@ impl ResourceEventHandler<ConfigMap> for Recorder {
         self.see(Event::Updated { old, new });
     }
     fn on_delete(&mut self, object: Deleted<ConfigMap>) {
-        let Deleted { last, final_state_known } = object;
-        self.see(Event::Deleted { last, final_state_known });
+        let Deleted { last, final_state } = object;
+        self.see(Event::Deleted { last, final_state });
     }
 }
 
@@ -181,7 +187,8 @@ async fn q1_events_arrive_in_order_across_keys() {
     script.apply(&config_map("a/one").version(4)).await;
     script.delete(&config_map("a/two").version(5)).await;
     script.reaches(5).await;
-    let expected = [added("a/one", 2), added("a/two", 3), updated("a/one", 2, 4), deleted("a/two", 5, true)];
+    let expected =
+        [added("a/one", 2), added("a/two", 3), updated("a/one", 2, 4), deleted("a/two", 5, FinalState::Known)];
     assert_eq!(take(&mut seen), expected);
     for event in expected {
         assert_eq!(buffered.recv().await.unwrap(), event);
@@ -354,7 +361,12 @@ async fn i3_a_disrupted_watch_shows_as_the_difference() {
     script.reaches(21).await;
     assert_eq!(
         take(&mut seen),
-        [updated("a/changed", 1, 15), added("a/new", 16), deleted("a/gone", 1, false), updated("a/new", 16, 21)],
+        [
+            updated("a/changed", 1, 15),
+            added("a/new", 16),
+            deleted("a/gone", 1, FinalState::Unknown),
+            updated("a/new", 16, 21)
+        ],
         "what is the same is not told again, on the list or on the watch"
     );
 }
@@ -374,59 +386,5 @@ async fn i16_another_uid_is_a_deletion_and_an_addition() {
     script.list(1, &[config_map("a/one")]).await;
     script.apply(&config_map("a/one").uid("other").version(2)).await;
     script.reaches(2).await;
-    assert_eq!(take(&mut seen), [initial("a/one", 1), deleted("a/one", 1, false), added("a/one", 2)]);
-}
-
-#[tokio::test]
-async fn failures_of_the_reflector_show_until_they_are_over() {
-    let script = Script::new();
-    let mut status = script.informer.shared().status();
-    let failure = Failure {
-        reason: FailureReason::Forbidden,
-        message: "may not list configmaps".to_owned(),
-        attempts: 3,
-        retry_in: std::time::Duration::from_secs(1),
-    };
-    script.reflector.send_modify(|status| status.failure = Some(Arc::new(failure)));
-    let seen = status.wait_for(|status| status.failure.is_some()).await.unwrap().clone();
-    assert_eq!(seen.failure.unwrap().message, "may not list configmaps");
-    script.reflector.send_modify(|status| status.failure = None);
-    status.wait_for(|status| status.failure.is_none()).await.unwrap();
-}
-
-#[tokio::test]
-async fn a_source_that_ends_is_a_failure_and_the_store_is_still_served() {
-    let Script { informer, deltas, reflector, stop: _stop, tasks: _tasks } = Script::new();
-    deltas.push(Delta::ListStarted).await.unwrap();
-    deltas.push(Delta::Listed(config_map("a/one").raw())).await.unwrap();
-    deltas.push(Delta::Replaced(ResourceVersion::new("1"))).await.unwrap();
-    drop((deltas, reflector));
-    let mut status = informer.shared().status();
-    let status = status.wait_for(|status| status.failure.is_some()).await.unwrap().clone();
-    assert!(status.synced && status.failure.unwrap().message.contains("configmaps/v1"));
-    let (recorder, mut seen) = Recorder::new();
-    let registration = informer.add_event_handler(recorder);
-    registration.synced().await;
-    assert_eq!(seen.recv().await, Some(initial("a/one", 1)));
-}
-
-#[tokio::test]
-async fn an_object_that_does_not_decode_is_an_event_and_an_error_and_the_watch_goes_on() {
-    let script = Script::new();
-    let by_data = script.informer.add_index(|object| object.data.clone().unwrap_or_default().into_values());
-    let (sender, mut seen) = mpsc::unbounded_channel();
-    struct Decoder(mpsc::UnboundedSender<Result<String, String>>);
-    impl ResourceEventHandler<ConfigMap> for Decoder {
-        fn on_add(&mut self, object: Handle<ConfigMap>, _: bool) {
-            let _ = self
-                .0
-                .send(object.get().map(|object| object.metadata.name.clone().unwrap()).map_err(|error| error.path));
-        }
-    }
-    let _registration = script.informer.add_event_handler(Decoder(sender));
-    script.list(1, &[config_map("a/bad").undecodable(), config_map("a/good").data("k", "v")]).await;
-    assert_eq!(seen.recv().await.unwrap(), Err("data.broken".to_owned()));
-    assert_eq!(seen.recv().await.unwrap(), Ok("good".to_owned()));
-    assert_eq!(script.informer.lister().keys_by(&by_data, "v"), [key("a/good")]);
-    assert_eq!(script.informer.lister().get(&key("a/bad")).unwrap_err().path, "data.broken");
+    assert_eq!(take(&mut seen), [initial("a/one", 1), deleted("a/one", 1, FinalState::Unknown), added("a/one", 2)]);
 }

@@ -1,16 +1,9 @@
 //! The events one handler has not taken yet: in order up to a bound, one state a key above it. No clock, no IO.
 //!
 //! Below the bound every event is kept, in the order of arrival across all keys. At the bound and above, an event is
-//! merged into the newest event of the same key that still waits, and takes its place in the order:
-//!
-//! | waiting | arriving | becomes |
-//! |---|---|---|
-//! | added(a) | updated(a, b) | added(b), initial if a was |
-//! | added(a) | deleted(b) | nothing: the handler never heard of it |
-//! | updated(a, b) | updated(b, c) | updated(a, c): `old` is what the handler saw last |
-//! | updated(a, b) | deleted(c) | deleted(c) |
-//! | deleted(a) | added(b) | both are kept: they may be two objects, and client-go's queue delivers both |
-//! | – | any | kept |
+//! merged into the newest event of the same key that still waits, and takes its place in the order. What becomes of the
+//! two stands in the table at [`ResourceEventHandler`](super::ResourceEventHandler). A deletion and the addition after it
+//! are both kept, as client-go's queue delivers both.
 //!
 //! So above the bound a key waits with at most two events more, deleted and added; and only keys wait that the
 //! handler has heard of or that exist now. A stuck handler therefore costs what the cache costs, not what happened.
@@ -26,6 +19,15 @@ pub(super) enum Next<T> {
     Event(Event<T>),
     /// Everything of the initial list has been taken.
     EndOfInitialList,
+}
+
+/// What became of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pushed {
+    /// It waits.
+    Kept,
+    /// It is part of an event that waited, or nothing is left of both.
+    Merged,
 }
 
 /// Events that wait, by sequence number.
@@ -58,7 +60,7 @@ impl<T> Buffer<T> {
     }
 
     /// Adds what happened to the object at `key`.
-    pub(super) fn push(&mut self, key: &ObjectKey, event: Event<T>) {
+    pub(super) fn push(&mut self, key: &ObjectKey, event: Event<T>) -> Pushed {
         let event = match self.newest.get(key) {
             Some(&newest) if self.is_full() => self.merge(newest, event),
             _ => Some(event),
@@ -67,7 +69,9 @@ impl<T> Buffer<T> {
             let before = self.newest.insert(key.clone(), self.next);
             self.waiting.insert(self.next, Waiting { key: key.clone(), event, before });
             self.next += 1;
+            return Pushed::Kept;
         }
+        Pushed::Merged
     }
 
     /// Marks that what comes from here on does not belong to the initial list.
@@ -117,7 +121,6 @@ impl<T> Buffer<T> {
     }
 
     /// Returns how many events wait.
-    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.waiting.len()
     }

@@ -10,7 +10,7 @@ use crate::informer::event::{Event, RawEvent};
 use crate::resource::Kind;
 use crate::store::decode::Envelope;
 
-use super::buffer::{Buffer, Next};
+use super::buffer::{Buffer, Next, Pushed};
 use super::{BUFFER_BOUND, Deleted, Handle, Progress, ResourceEventHandler};
 
 /// Takes the events of one informer to one handler. Called by the informer's task only, after the store took each change.
@@ -27,7 +27,8 @@ pub(in crate::informer) type Start = Box<dyn FnOnce(&mut JoinSet<()>) -> Box<dyn
 
 /// Calls `handler` inline.
 pub(in crate::informer) fn inline(handler: Box<dyn FnMut(RawEvent) + Send>, progress: Arc<Progress>) -> Start {
-    Box::new(move |_| Box::new(Inline { handler, guard: Guard::new(progress) }))
+    let inline = Inline { handler, guard: Guard::new(progress) };
+    Box::new(move |_| Box::new(inline))
 }
 
 /// Calls `handler` on a thread of its own, through a buffer.
@@ -36,13 +37,10 @@ where
     K: Kind,
     H: ResourceEventHandler<K>,
 {
+    let mailbox = Arc::new(Mailbox::new(Arc::clone(&progress)));
+    let caller = Caller { handler, guard: Guard::new(progress) };
     Box::new(move |tasks| {
-        let mailbox = Arc::new(Mailbox::new());
-        tasks.spawn(serve(
-            Arc::clone(&mailbox),
-            Caller { handler, guard: Guard::new(progress) },
-            Caller::<H>::call::<K>,
-        ));
+        tasks.spawn(serve(Arc::clone(&mailbox), caller, Caller::<H>::call::<K>));
         Box::new(Buffered { mailbox })
     })
 }
@@ -75,7 +73,11 @@ impl Delivery for Buffered {
         // bound is packed where it can be.
         let event =
             if buffer.is_full() { event.map(|envelope| Arc::new(envelope.compact())) } else { event.map(Arc::clone) };
-        buffer.push(key, event);
+        match buffer.push(key, event) {
+            Pushed::Kept => {}
+            Pushed::Merged => self.mailbox.progress.count_merged(),
+        }
+        self.mailbox.progress.set_waiting(buffer.len());
         drop(buffer);
         self.mailbox.filled.notify_one();
     }
@@ -98,11 +100,13 @@ struct Mailbox {
     buffer: Mutex<Buffer<Arc<Envelope>>>,
     filled: Notify,
     closed: AtomicBool,
+    progress: Arc<Progress>,
 }
 
 impl Mailbox {
-    fn new() -> Self {
-        Self { buffer: Mutex::new(Buffer::new(BUFFER_BOUND)), filled: Notify::new(), closed: AtomicBool::new(false) }
+    fn new(progress: Arc<Progress>) -> Self {
+        let (buffer, closed) = (Mutex::new(Buffer::new(BUFFER_BOUND)), AtomicBool::new(false));
+        Self { buffer, filled: Notify::new(), closed, progress }
     }
 
     fn buffer(&self) -> MutexGuard<'_, Buffer<Arc<Envelope>>> {
@@ -115,7 +119,13 @@ impl Mailbox {
 
     /// Takes the next event, none once closed.
     fn pop(&self) -> Option<Next<Arc<Envelope>>> {
-        if self.is_closed() { None } else { self.buffer().pop() }
+        if self.is_closed() {
+            return None;
+        }
+        let mut buffer = self.buffer();
+        let next = buffer.pop();
+        self.progress.set_waiting(buffer.len());
+        next
     }
 }
 
@@ -169,8 +179,8 @@ impl<H> Caller<H> {
         self.guard.call(&key, || match event {
             Event::Added { object, initial } => handler.on_add(Handle::new(object), initial),
             Event::Updated { old, new } => handler.on_update(Handle::new(old), Handle::new(new)),
-            Event::Deleted { last, final_state_known } => {
-                handler.on_delete(Deleted { last: Handle::new(last), final_state_known });
+            Event::Deleted { last, final_state } => {
+                handler.on_delete(Deleted { last: Handle::new(last), final_state });
             }
         });
     }
@@ -180,6 +190,13 @@ impl<H> Caller<H> {
 struct Guard {
     progress: Arc<Progress>,
     panicked: bool,
+}
+
+impl Drop for Guard {
+    /// Fields are dropped in order, and the guard stands after the handler.
+    fn drop(&mut self) {
+        self.progress.set_ended();
+    }
 }
 
 impl Guard {

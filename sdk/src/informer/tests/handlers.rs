@@ -1,4 +1,6 @@
 //! Handlers that leave, panic, get stuck or outlive their informer.
+use futures_util::FutureExt;
+
 use super::*;
 
 #[tokio::test]
@@ -161,4 +163,73 @@ async fn dropping_the_task_stops_handlers_at_their_next_event() {
     drop(gate);
     slow.recv().await.unwrap();
     assert_eq!(slow.recv().await, None, "the call that ran has returned; no other began");
+}
+
+#[tokio::test]
+async fn i7_removing_returns_after_the_running_call_has() {
+    let script = Script::new();
+    let (gate, closed) = std_mpsc::channel::<()>();
+    let (recorder, mut slow) = Recorder::new();
+    let (recorder, mut began) = recorder.behind(closed);
+    let registration = script.informer.add_event_handler(recorder);
+    script.list(1, &[config_map("a/one"), config_map("a/two")]).await;
+    began.recv().await.unwrap();
+    let mut removing = std::pin::pin!(registration.remove());
+    assert!(removing.as_mut().now_or_never().is_none(), "a call is running");
+    script.apply(&config_map("a/three").version(2)).await;
+    script.reaches(2).await;
+    assert!(removing.as_mut().now_or_never().is_none(), "it still is");
+    gate.send(()).unwrap();
+    removing.await;
+    assert_eq!(slow.recv().await.unwrap().latest().0, "a/one");
+    assert_eq!(slow.try_recv(), Err(mpsc::error::TryRecvError::Disconnected), "no call began, and it is dropped");
+}
+
+#[tokio::test]
+async fn i7_removing_a_handler_that_has_nothing_to_do_or_never_came_in_does_not_wait() {
+    let mut script = Script::new();
+    let (recorder, mut idle) = Recorder::new();
+    let (registration, (inline, mut seen)) = (script.informer.add_event_handler(recorder), script.record());
+    script.list(1, &[]).await;
+    registration.synced().await;
+    registration.remove().await;
+    inline.remove().await;
+    assert_eq!((idle.try_recv().is_err(), seen.try_recv().is_err()), (true, true));
+
+    let (recorder, mut never) = Recorder::new();
+    let registration = script.informer.add_event_handler(recorder);
+    registration.remove().await;
+    assert_eq!(never.try_recv(), Err(mpsc::error::TryRecvError::Disconnected));
+
+    let (last, _) = script.record();
+    script.stop.send_replace(true);
+    script.tasks.join_next().await.unwrap().unwrap();
+    assert!(last.has_ended() && script.informer.is_stopped());
+    last.remove().await;
+}
+
+#[tokio::test]
+async fn merges_are_counted_for_the_handler_and_the_informer() {
+    let script = Script::new();
+    let (gate, closed) = std_mpsc::channel::<()>();
+    let (recorder, _slow) = Recorder::new();
+    let (recorder, mut began) = recorder.behind(closed);
+    let stuck = script.informer.add_event_handler(recorder);
+    let quick = script.informer.add_event_handler(Recorder::new().0);
+    script.list(1, &[config_map("a/one")]).await;
+    began.recv().await.unwrap();
+    quick.synced().await;
+    const MERGED: u64 = 7;
+    let last = 1 + BUFFER_BOUND as u64 + MERGED;
+    for version in 2..=last {
+        script.apply(&config_map("a/one").version(version)).await;
+    }
+    assert_eq!(script.reaches(last).await.merged, MERGED);
+    assert_eq!((stuck.merged(), stuck.waiting()), (MERGED, BUFFER_BOUND));
+    assert_eq!(quick.merged(), 0);
+    drop(gate);
+    stuck.synced().await;
+    stuck.remove().await;
+    script.apply(&config_map("a/one").version(last + 1)).await;
+    assert_eq!(script.reaches(last + 1).await.merged, MERGED, "also of a handler that is gone");
 }

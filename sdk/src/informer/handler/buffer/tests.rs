@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use proptest::prelude::*;
 
 use super::*;
+use crate::informer::event::FinalState;
 
 type State = u32;
 
@@ -20,7 +21,7 @@ fn updated(old: State, new: State) -> Event<State> {
 }
 
 fn deleted(last: State) -> Event<State> {
-    Event::Deleted { last, final_state_known: true }
+    Event::Deleted { last, final_state: FinalState::Known }
 }
 
 fn drain<T>(buffer: &mut Buffer<T>) -> Vec<Event<T>> {
@@ -175,7 +176,7 @@ impl Model {
             Step::Delete(name) => {
                 if self.server.remove(&name).is_some() {
                     self.deleted_since.insert(name);
-                    self.push(name, Event::Deleted { last: (name, self.next), final_state_known: true });
+                    self.push(name, Event::Deleted { last: (name, self.next), final_state: FinalState::Known });
                 }
             }
             Step::Take(count) => (0..count).for_each(|_| {
