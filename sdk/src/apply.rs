@@ -2,10 +2,9 @@
 use std::any::TypeId;
 use std::sync::{Arc, PoisonError};
 
-use bytes::Bytes;
 use serde_json::{Value, json};
 
-use crate::client::{self, Client};
+use crate::client::Client;
 use crate::clock;
 use crate::declare::View;
 use crate::declare::crd::StatusSchema;
@@ -21,13 +20,18 @@ mod fields;
 mod finalizer;
 mod fingerprint;
 mod memory;
+mod own;
 mod request;
+mod send;
 mod status;
+mod views;
 
 pub(crate) use desired::Owner;
 pub use error::Error;
 pub(crate) use finalizer::{Held, Holder};
+pub(crate) use own::Sight;
 pub(crate) use status::Statement;
+pub(crate) use views::Views;
 
 use contain::contains;
 use desired::{DESIRED_HASH, Desired};
@@ -35,6 +39,7 @@ use digest::Digest;
 use fields::{FieldSet, Interner};
 use fingerprint::{Decision, Fingerprint, Live, decide};
 use memory::{Child, FinalizerMemory, FinalizerWrite, Memory};
+use send::{Effect, Write};
 
 /// Returns a short hash of `value`: the same in every process and for every build, whatever the order of its keys.
 ///
@@ -64,6 +69,7 @@ pub(crate) struct Writer {
     manager: String,
     schema: StatusSchema,
     memory: Memory,
+    views: Views,
     sets: Interner,
 }
 
@@ -90,7 +96,15 @@ impl Writer {
     /// Makes the writer of the controller `name` of `resource`.
     pub(crate) fn new(client: Client, name: &str, resource: &ResourceType, schema: StatusSchema) -> Self {
         let manager = request::field_manager(name, &resource.group);
-        Self { client, manager, schema, memory: Memory::default(), sets: Interner::default() }
+        let (memory, views, sets) = (Memory::default(), Views::default(), Interner::default());
+        Self { client, manager, schema, memory, views, sets }
+    }
+
+    /// Names the caches that the reconciles read, which will show what is written.
+    #[must_use]
+    pub(crate) fn shown_by(mut self, views: Views) -> Self {
+        self.views = views;
+        self
     }
 
     /// Returns the client that the writes go through.
@@ -148,7 +162,9 @@ impl Writer {
         let request = request::apply(&resource, &desired.key, None, &self.manager, &desired.form);
         // Without an answer it is not known what arrived, so what was remembered before proves nothing any longer.
         lock(&memory.children).remove(&id);
-        let answer = self.send("apply", &resource, &desired.key, false, request).await?;
+        let (key, primary) = (&desired.key, &owner.key);
+        let write = Write { verb: "apply", resource: &resource, key, primary, effect: Effect::Child };
+        let answer = self.send(write, request).await?;
         let paths = FieldSet::applied_by(&self.manager, None, &answer).map(|set| self.sets.intern(set));
         let fingerprint = Fingerprint::of_answer(desired.digest, &answer, paths, view);
         let typed: C = serde_json::from_value(answer).map_err(|source| Error::Answer {
@@ -194,7 +210,9 @@ impl Writer {
             (None, None) => return Ok(()),
         };
         lock(&memory.children).remove(&id);
-        match self.send("delete", &resource, key, false, request::delete(&resource, key, &uid)).await {
+        let effect = Effect::Delete { uid: &uid };
+        let write = Write { verb: "delete", resource: &resource, key, primary: &owner.key, effect };
+        match self.send(write, request::delete(&resource, key, &uid)).await {
             Err(Error::Request { source, .. }) if source.is_not_found() => Ok(()),
             result => result.map(|_| ()),
         }
@@ -266,7 +284,7 @@ impl Writer {
     ) -> Result<Value, Error> {
         let patch = finalizer::addition(holder, finalizer);
         let request = request::merge_patch(resource, &holder.key, &self.manager, &patch);
-        let answer = self.send("add the finalizer to", resource, &holder.key, true, request).await?;
+        let answer = self.send(Write::to("add the finalizer to", resource, &holder.key), request).await?;
         let version = answer.pointer("/metadata/resourceVersion").and_then(Value::as_str).unwrap_or_default();
         self.wrote_finalizer(holder, FinalizerWrite::Added(ResourceVersion::new(version)));
         Ok(answer)
@@ -284,7 +302,7 @@ impl Writer {
         while holder.finalizers.iter().any(|name| name == finalizer) {
             let patch = finalizer::removal(&holder, finalizer);
             let request = request::merge_patch(resource, &holder.key, &self.manager, &patch);
-            match self.send("remove the finalizer from", resource, &holder.key, true, request).await {
+            match self.send(Write::to("remove the finalizer from", resource, &holder.key), request).await {
                 Ok(_) => break,
                 Err(Error::Request { source, .. }) if source.is_not_found() => break,
                 Err(Error::Request { source, .. }) if source.is_conflict() && attempts < REMOVAL_ATTEMPTS => {}
@@ -322,40 +340,7 @@ impl Writer {
     async fn apply_status(&self, primary: &Owner, manager: &str, form: &Value) -> Result<Value, Error> {
         let Owner { resource, key, .. } = primary;
         let request = request::apply(resource, key, Some("status"), manager, form);
-        self.send("apply the status of", resource, key, true, request).await
-    }
-
-    async fn read(&self, resource: &ResourceType, key: &ObjectKey) -> Result<Value, Error> {
-        let failed = |source: client::Error| Error::Request {
-            verb: "read",
-            kind: resource.kind.clone(),
-            key: key.clone(),
-            primary: true,
-            source: Box::new(source),
-        };
-        let request = request::get(resource, key).map_err(|error| unsendable("read", resource, error))?;
-        let body = self.client.read(request).await.map_err(failed)?;
-        decode("read", resource, key, &body)
-    }
-
-    async fn send(
-        &self,
-        verb: &'static str,
-        resource: &ResourceType,
-        key: &ObjectKey,
-        primary: bool,
-        request: http::Result<http::Request<Vec<u8>>>,
-    ) -> Result<Value, Error> {
-        let failed = |source: client::Error| Error::Request {
-            verb,
-            kind: resource.kind.clone(),
-            key: key.clone(),
-            primary,
-            source: Box::new(source),
-        };
-        let request = request.map_err(|error| unsendable(verb, resource, error))?;
-        let body: Bytes = self.client.write(request).await.map_err(failed)?;
-        decode(verb, resource, key, &body)
+        self.send(Write::to("apply the status of", resource, key), request).await
     }
 }
 
@@ -364,21 +349,6 @@ impl Subject<'_> {
         let object = self.cached.as_deref().and_then(|live| serde_json::from_slice::<Value>(live.json()).ok());
         object.and_then(|mut object| object.get_mut("status").map(Value::take)).unwrap_or_default()
     }
-}
-
-fn decode(verb: &'static str, resource: &ResourceType, key: &ObjectKey, body: &[u8]) -> Result<Value, Error> {
-    serde_json::from_slice(body).map_err(|source| Error::Answer {
-        verb,
-        kind: resource.kind.clone(),
-        key: key.clone(),
-        source: redact(source),
-    })
-}
-
-/// Names are checked before, so a request that can not be built has a name that only the URL syntax refuses.
-fn unsendable(verb: &'static str, resource: &ResourceType, error: http::Error) -> Error {
-    let source = serde::ser::Error::custom(format!("cannot {verb} it: {error}"));
-    Error::Serialize { kind: resource.kind.clone(), source }
 }
 
 /// What a restart has for proof: the last operator wanted the same, and the live object still holds it.

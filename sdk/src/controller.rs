@@ -19,23 +19,31 @@ mod count;
 
 mod follow_up;
 
+mod gate;
+
 mod hold;
 
 pub(crate) mod inlet;
 
 mod mapping;
 
+mod parking;
+
 mod source;
 
 mod worker;
 
 pub use count::Counts;
+pub(crate) use gate::Gate;
+pub use gate::{DEFAULT_READ_YOUR_WRITES_DEADLINE, ReadYourWrites};
+pub use parking::GateStats;
 pub use source::SourceStatus;
 pub(crate) use source::{Feed, Source, describe};
 
 use count::Counters;
 use hold::Holds;
 use inlet::Inlet;
+use parking::Parking;
 use worker::Worker;
 
 /// A controller that is described and not yet attached to anything.
@@ -62,13 +70,16 @@ pub struct Controller {
     name: Arc<str>,
     concurrency: usize,
     deadline: Option<Duration>,
+    read_your_writes: ReadYourWrites,
+    gate: Option<Arc<dyn Gate>>,
     sources: Vec<Source>,
 }
 
 impl Controller {
     /// Describes a controller that runs up to `concurrency` reconciles at once, at least one.
     pub fn new(name: &str, concurrency: usize) -> Self {
-        Self { name: name.into(), concurrency: concurrency.max(1), deadline: None, sources: Vec::new() }
+        let (concurrency, read_your_writes) = (concurrency.max(1), ReadYourWrites::default());
+        Self { name: name.into(), concurrency, deadline: None, read_your_writes, gate: None, sources: Vec::new() }
     }
 
     /// Drops a reconcile that takes longer than `deadline` and counts it as a transient error.
@@ -77,6 +88,20 @@ impl Controller {
     #[must_use]
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = Some(deadline);
+        self
+    }
+
+    /// Sets whether, and for how long at most, a reconcile waits until caches show what the ones before it wrote.
+    #[must_use]
+    pub fn read_your_writes(mut self, read_your_writes: ReadYourWrites) -> Self {
+        self.read_your_writes = read_your_writes;
+        self
+    }
+
+    /// Names who knows what was written for a key and what the caches show of it.
+    #[must_use]
+    pub(crate) fn gate(mut self, gate: Arc<dyn Gate>) -> Self {
+        self.gate = Some(gate);
         self
     }
 
@@ -89,11 +114,13 @@ impl Controller {
 
     /// Attaches every source to a queue of its own. Keys gather there from now on; nothing runs yet.
     pub(crate) fn attach(self) -> Attached {
-        let Self { name, concurrency, deadline, sources } = self;
+        let Self { name, concurrency, deadline, read_your_writes, gate, sources } = self;
+        let (gate, patience) = gate::choose(gate, read_your_writes);
+        let parking = Arc::new(Parking::new(gate, patience));
         let (queue, holds, counters) = (WorkQueue::default().measured(), Arc::<Holds>::default(), Arc::default());
         let inlet = Inlet::new(queue.clone(), Arc::clone(&holds));
         let feeds = sources.into_iter().map(|source| source.attach(inlet.clone())).collect();
-        Attached { name, concurrency, deadline, feeds, queue, holds, counters }
+        Attached { name, concurrency, deadline, feeds, queue, holds, parking, counters }
     }
 }
 
@@ -105,6 +132,7 @@ pub(crate) struct Attached {
     feeds: Vec<Feed>,
     queue: WorkQueue<ObjectKey>,
     holds: Arc<Holds>,
+    parking: Arc<Parking>,
     counters: Arc<Counters>,
 }
 
@@ -117,19 +145,24 @@ pub(crate) type CollectFn = Arc<dyn Fn(&mut Snapshot) + Send + Sync>;
 impl Attached {
     /// Returns a way to ask for what was measured, which outlives the controller.
     pub(crate) fn collect(&self) -> CollectFn {
-        let (name, queue) = (Arc::clone(&self.name), self.queue.clone());
-        Arc::new(move |snapshot| queue.collect(&name, snapshot))
+        let (name, queue, parking) = (Arc::clone(&self.name), self.queue.clone(), Arc::clone(&self.parking));
+        Arc::new(move |snapshot| {
+            queue.collect(&name, snapshot);
+            parking.stats().collect(&name, snapshot);
+        })
     }
 
     /// Returns a way to ask for the status, which outlives the controller.
     pub(crate) fn status(&self) -> StatusFn {
         let (name, queue, counters) = (Arc::clone(&self.name), self.queue.clone(), Arc::clone(&self.counters));
+        let parking = Arc::clone(&self.parking);
         let sources: Vec<_> = self.feeds.iter().map(|feed| Arc::clone(&feed.status)).collect();
         Arc::new(move || ControllerStatus {
             name: name.to_string(),
             sources: sources.iter().map(|status| status()).collect(),
             queued: queue.len(),
             counts: counters.read(),
+            read_your_writes: parking.stats(),
         })
     }
 
@@ -161,6 +194,7 @@ impl Attached {
             biased;
             () = &mut stop => None,
             lost = workers.join_next() => lost,
+            never = self.parking.keep(&self.queue) => match never {},
         };
         // Nobody listens only when every worker has ended.
         let _ = stopping.send(true);
@@ -220,6 +254,8 @@ pub struct ControllerStatus {
     pub queued: usize,
     /// What its reconciles came to.
     pub counts: Counts,
+    /// How often and for how long keys waited for caches to show their own writes.
+    pub read_your_writes: GateStats,
 }
 
 /// Why a controller ended.

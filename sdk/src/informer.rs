@@ -225,6 +225,22 @@ impl SharedInformer {
         }
     }
 
+    /// Says whether every change up to `version` can be read. Of a version that does not compare nobody can tell: yes.
+    pub(crate) fn has_reached(&self, version: &ResourceVersion) -> bool {
+        !self.store.version().compare(version).is_some_and(std::cmp::Ordering::is_lt)
+    }
+
+    /// Returns the uid of the stored object.
+    pub(crate) fn uid(&self, key: &ObjectKey) -> Option<Box<str>> {
+        self.store.copy(key).map(|stored| stored.view().metadata().uid)
+    }
+
+    /// Says whether this life of the object is stored and not being deleted.
+    pub(crate) fn has_alive(&self, key: &ObjectKey, uid: &str) -> bool {
+        let metadata = self.store.copy(key).map(|stored| stored.view().metadata());
+        metadata.is_some_and(|metadata| *metadata.uid == *uid && !metadata.deleting)
+    }
+
     /// The keys that have `value` in the index at `slot`, in no order.
     pub(crate) fn keys_by(&self, slot: usize, value: &str) -> Vec<ObjectKey> {
         self.store.keys_by(slot, value)

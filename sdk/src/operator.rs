@@ -100,7 +100,8 @@ fn assemble<P: Primary, R: Reconciler<P>>(
 ) -> (Controller, ReconcileFn) {
     let shared = Arc::new(Shared::new(declaration, setup.client.clone(), &setup.informers));
     let declaration = shared.declaration();
-    let controller = Controller::new(declaration.name, declaration.concurrency);
+    let writer = Arc::clone(shared.writer());
+    let controller = Controller::new(declaration.name, declaration.concurrency).gate(writer);
     let controller = controller.source(Source::primary(shared.primary().shared()));
     let related = declaration.relations.iter().zip(shared.relations());
     let controller = related.fold(controller, |controller, (relation, informer)| {

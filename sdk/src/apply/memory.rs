@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use crate::resource::{ObjectKey, ResourceVersion};
 
 use super::fingerprint::Fingerprint;
+use super::own::OwnWrites;
 use super::status::StatusMemory;
 
 /// How many children of one primary are remembered. Beyond it the one written or checked longest ago is forgotten: a
@@ -23,6 +24,11 @@ impl Memory {
     pub(crate) fn of(&self, key: &ObjectKey) -> Arc<PrimaryMemory> {
         let mut primaries = self.primaries.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(primaries.entry(key.clone()).or_default())
+    }
+
+    /// Returns the memory of one primary, if there is any.
+    pub(crate) fn find(&self, key: &ObjectKey) -> Option<Arc<PrimaryMemory>> {
+        self.primaries.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
     }
 
     /// Says whether another life of the primary was remembered under this key, and forgets it.
@@ -53,6 +59,8 @@ pub(crate) struct PrimaryMemory {
     /// Held across the request: two writes of one status must not build on the same predecessor.
     pub(crate) status: tokio::sync::Mutex<StatusMemory>,
     pub(crate) finalizer: Mutex<Option<FinalizerMemory>>,
+    /// Writes that caches do not show yet.
+    pub(crate) own: Mutex<OwnWrites>,
 }
 
 /// What was done to the finalizer, until the cache shows it.

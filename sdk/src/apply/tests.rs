@@ -208,7 +208,7 @@ impl World {
 }
 
 /// Drops a write whose answer does not come, as a deadline does.
-async fn cut_off<T>(write: impl Future<Output = T>) -> Option<T> {
+pub(crate) async fn cut_off<T>(write: impl Future<Output = T>) -> Option<T> {
     clock::timeout(std::time::Duration::from_secs(1), write).await
 }
 

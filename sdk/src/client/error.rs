@@ -124,6 +124,16 @@ impl Error {
         matches!(self, Self::Connect { .. })
     }
 
+    /// Says whether a write may have taken effect although it failed: the connection broke after it was sent, no answer
+    /// came, or the API server failed on its way (5xx).
+    pub fn is_outcome_unknown(&self) -> bool {
+        match self {
+            Self::Broken { .. } | Self::Timeout { .. } | Self::TooLarge { .. } => true,
+            Self::Status { status, .. } => status.code >= 500,
+            Self::Configuration(_) | Self::Request(_) | Self::Connect { .. } | Self::Credentials { .. } => false,
+        }
+    }
+
     /// Returns what the server said, where it answered.
     pub fn status(&self) -> Option<&Status> {
         match self {

@@ -12,6 +12,8 @@ use super::*;
 use crate::reconcile::{Action, Error as Failed, Result};
 use crate::reflector::{Failure, FailureReason};
 
+mod gate;
+
 mod held;
 
 mod stop;

@@ -17,6 +17,7 @@ use crate::resource::ObjectKey;
 use super::count::Counters;
 use super::follow_up::{Attempt, FollowUp};
 use super::hold::Holds;
+use super::parking::{Parking, Passage};
 use super::{Attached, ReconcileFn, panic_message, within};
 
 /// What all workers of a controller share.
@@ -28,6 +29,7 @@ pub(super) struct Worker {
     deadline: Option<Duration>,
     counters: Arc<Counters>,
     holds: Arc<Holds>,
+    parking: Arc<Parking>,
     failing: Arc<Failing>,
 }
 
@@ -40,6 +42,7 @@ impl Worker {
             deadline: attached.deadline,
             counters: Arc::clone(&attached.counters),
             holds: Arc::clone(&attached.holds),
+            parking: Arc::clone(&attached.parking),
             failing: Arc::default(),
         }
     }
@@ -67,7 +70,7 @@ impl Worker {
     async fn work(&self, key: &ObjectKey, priority: Priority) {
         // Counts down when the worker is aborted, too.
         let _running = self.counters.start();
-        let attempt = self.attempt(key.clone()).await;
+        let Some(attempt) = self.attempt(key.clone(), priority).await else { return self.holds.release(key) };
         self.counters.count(attempt.outcome());
         self.report(key, &attempt);
         match attempt.follow_up() {
@@ -95,9 +98,15 @@ impl Worker {
         }
     }
 
-    /// Runs the reconcile. A panic in it, in making it or in dropping it ends here: kube-rs re-raises it in the task
-    /// that drives every other key.
-    async fn attempt(&self, key: ObjectKey) -> Attempt {
+    /// Runs the reconcile; `None` if the caches do not show yet what the last one wrote, and then the key comes back by
+    /// itself. A panic in it, in making it or in dropping it ends here: kube-rs re-raises it in the task that drives
+    /// every other key.
+    async fn attempt(&self, key: ObjectKey, priority: Priority) -> Option<Attempt> {
+        match self.parking.enter(&key, priority).await {
+            Ok(Passage::Free) => {}
+            Ok(Passage::Parked) => return None,
+            Err(error) => return Some(Attempt::Returned(Err(error))),
+        }
         let run = async {
             let reconcile = (self.reconcile)(key);
             match self.deadline {
@@ -105,11 +114,11 @@ impl Worker {
                 Some(deadline) => within(deadline, reconcile).await,
             }
         };
-        match AssertUnwindSafe(run).catch_unwind().await {
+        Some(match AssertUnwindSafe(run).catch_unwind().await {
             Ok(Some(result)) => Attempt::Returned(result),
             Ok(None) => Attempt::TimedOut,
             Err(panic) => Attempt::Panicked(panic_message(&*panic).to_owned()),
-        }
+        })
     }
 
     /// Logs what changed: a key that begins to fail, fails in another way, or works again. The rest is for debugging.

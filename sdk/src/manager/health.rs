@@ -191,8 +191,13 @@ mod tests {
         let mut check = |at: u32, source: SourceStatus, expected: Result<(), &str>| {
             let now = start + at * SECOND;
             health.observe(now, &BTreeMap::from([(source.kind.clone(), source.clone())]));
-            let status =
-                ControllerStatus { name: "web".into(), sources: vec![source], queued: 0, counts: Counts::default() };
+            let status = ControllerStatus {
+                name: "web".into(),
+                sources: vec![source],
+                queued: 0,
+                counts: Counts::default(),
+                read_your_writes: Default::default(),
+            };
             let checks = health.ready(now, &[status], false);
             let expected = Check { name: "web/pods/v1".into(), result: expected.map_err(str::to_owned) };
             assert_eq!(checks, [expected, Check::ok("shutdown")], "after {at} s");

@@ -2,7 +2,7 @@
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::apply::Writer;
+use crate::apply::{Views, Writer};
 use crate::client::Client;
 use crate::declare::crd::StatusSchema;
 use crate::declare::{Declaration, Primary};
@@ -19,7 +19,7 @@ pub(crate) struct Shared<P> {
     primaries: DeclaredLister<P>,
     /// The informer of each relation, by slot.
     relations: Vec<Arc<SharedInformer>>,
-    writer: Writer,
+    writer: Arc<Writer>,
     undecodable: Arc<Undecodable>,
 }
 
@@ -33,11 +33,14 @@ impl<P: Primary> Shared<P> {
         };
         let primary = DeclaredInformer::new(informers);
         let relations = declaration.relations.iter();
+        let relations: Vec<_> = relations.map(|it| informers.shared(it.resource.clone(), &it.narrow)).collect();
+        let views = Views::new(std::iter::once(primary.shared()).chain(&relations));
+        let writer = Writer::new(client, declaration.name, &declaration.primary, schema).shown_by(views);
         Self {
-            writer: Writer::new(client, declaration.name, &declaration.primary, schema),
+            writer: Arc::new(writer),
             primaries: primary.declared_lister(),
             primary,
-            relations: relations.map(|it| informers.shared(it.resource.clone(), &it.narrow)).collect(),
+            relations,
             undecodable: Arc::default(),
             declaration,
         }
@@ -64,7 +67,7 @@ impl<P: Primary> Shared<P> {
     }
 
     /// Returns the writer.
-    pub(crate) fn writer(&self) -> &Writer {
+    pub(crate) fn writer(&self) -> &Arc<Writer> {
         &self.writer
     }
 

@@ -22,6 +22,8 @@ use crate::reflector::{Delta, DeltaSink as _, ReflectorStatus, Target};
 use crate::resource::ResourceVersion;
 use crate::wire::RawObject;
 
+mod own_writes;
+
 #[derive(CustomResource, Serialize, Deserialize, JsonSchema, Clone, Debug)]
 #[kube(group = "test.kubewright.dev", version = "v1", kind = "Site", namespaced, status = "SiteStatus")]
 struct SiteSpec {

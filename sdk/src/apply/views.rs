@@ -1,0 +1,88 @@
+//! The caches that reconciles of one controller read: which of them will show a write, and whether they do.
+use std::sync::Arc;
+
+use serde_json::Value;
+use tokio::sync::watch;
+
+use crate::informer::{InformerStatus, SharedInformer};
+use crate::reflector::Target;
+use crate::resource::{ObjectKey, ResourceType};
+
+use super::own::Need;
+
+/// The informers of one controller, by number.
+#[derive(Debug, Default)]
+pub(crate) struct Views(Vec<Arc<SharedInformer>>);
+
+/// Whether the object at a key is among what an informer watches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Watched {
+    Yes,
+    No,
+    /// Only the API server could tell.
+    Perhaps,
+}
+
+impl Views {
+    /// Takes the informers, each once.
+    pub(crate) fn new<'a>(informers: impl IntoIterator<Item = &'a Arc<SharedInformer>>) -> Self {
+        let mut views = Vec::<Arc<SharedInformer>>::new();
+        for informer in informers {
+            if !views.iter().any(|known| Arc::ptr_eq(known, informer)) {
+                views.push(Arc::clone(informer));
+            }
+        }
+        Self(views)
+    }
+
+    /// Returns the views that are going to show a write of `object`, the API server's answer to it.
+    ///
+    /// Those of which this is not certain are left out: nobody may wait for what never comes.
+    pub(super) fn showing(&self, resource: &ResourceType, key: &ObjectKey, object: &Value) -> Vec<usize> {
+        self.numbers(|informer| match watched(informer.target(), resource, key, object) {
+            Watched::Yes => true,
+            Watched::No => false,
+            // A change of what is cached shows in any case, be it as a deletion.
+            Watched::Perhaps => informer.uid(key).is_some(),
+        })
+    }
+
+    /// Returns the views that may show an object under `key`.
+    pub(super) fn watching(&self, resource: &ResourceType, key: &ObjectKey) -> Vec<usize> {
+        self.numbers(|informer| watched(informer.target(), resource, key, &Value::Null) != Watched::No)
+    }
+
+    /// Returns the uid of the object that a view shows under `key`.
+    pub(super) fn uid(&self, view: usize, key: &ObjectKey) -> Option<Box<str>> {
+        self.0[view].uid(key)
+    }
+
+    /// Says whether a view shows it. A version that does not compare with the cache's counts as shown.
+    pub(super) fn shows(&self, view: usize, need: Need<'_>) -> bool {
+        let informer = &self.0[view];
+        match need {
+            Need::Version(version) => informer.has_reached(version),
+            Need::Deleted(deleted) => !informer.has_alive(&deleted.key, &deleted.uid),
+        }
+    }
+
+    /// Returns what tells of every change of the views.
+    pub(crate) fn changes(&self) -> Vec<watch::Receiver<InformerStatus>> {
+        self.0.iter().map(|informer| informer.status()).collect()
+    }
+
+    fn numbers(&self, wanted: impl Fn(&SharedInformer) -> bool) -> Vec<usize> {
+        (0..self.0.len()).filter(|&number| wanted(&self.0[number])).collect()
+    }
+}
+
+fn watched(target: &Target, resource: &ResourceType, key: &ObjectKey, _object: &Value) -> Watched {
+    let elsewhere = target.namespace.as_deref().is_some_and(|namespace| key.namespace() != Some(namespace));
+    if target.resource != *resource || elsewhere {
+        return Watched::No;
+    }
+    match (&target.labels, &target.fields) {
+        (None, None) => Watched::Yes,
+        _ => Watched::Perhaps,
+    }
+}
