@@ -5,21 +5,22 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::join_all;
-use tokio::sync::watch;
-use tokio::task::JoinSet;
-
 use crate::clock;
-use crate::metrics::Snapshot;
-use crate::queue::WorkQueue;
+use crate::queue::limiter::{ItemExponential, RateLimiter};
 use crate::reconcile::ReconcileFn;
 use crate::resource::ObjectKey;
+
+mod attached;
+
+mod channel;
 
 mod count;
 
 mod follow_up;
 
 mod gate;
+
+mod guard;
 
 mod hold;
 
@@ -29,24 +30,72 @@ mod mapping;
 
 mod parking;
 
+mod predicate;
+
 mod source;
+
+mod status;
+
+mod timer;
+
+mod watch;
 
 mod worker;
 
+pub(crate) use attached::Attached;
+pub use channel::{CHANNEL_BOUND, KeySender, SendError};
 pub use count::Counts;
 pub(crate) use gate::Gate;
 pub use gate::{DEFAULT_READ_YOUR_WRITES_DEADLINE, ReadYourWrites};
 pub use parking::GateStats;
-pub use source::SourceStatus;
-pub(crate) use source::{Feed, Source, describe};
+pub use predicate::Predicate;
+#[cfg(test)]
+pub(crate) use source::Feed;
+pub(crate) use source::describe;
+pub use source::{Source, SourceStatus};
+pub use status::ControllerStatus;
+pub(crate) use status::Monitor;
+pub use watch::Watch;
 
-use count::Counters;
-use hold::Holds;
-use inlet::Inlet;
-use parking::Parking;
-use worker::Worker;
-
-/// A controller that is described and not yet attached to anything.
+/// A controller that is described and not yet attached to anything: a name, sources, and how it works.
+///
+/// The derive puts one together for each operator. By hand it takes informers, which need not be started yet:
+///
+/// ```no_run
+/// use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
+/// use kubewright::controller::{Controller, Predicate, Source, Watch};
+/// use kubewright::manager::Manager;
+/// use kubewright::reconcile::from_fn;
+/// use kubewright::{Action, Client, InformerFactory, ObjectKey};
+///
+/// # async fn example(client: Client) -> Result<(), Box<dyn std::error::Error>> {
+/// let informers = InformerFactory::new(client);
+/// let (deployments, replica_sets) = (informers.informer::<Deployment>(), informers.informer::<ReplicaSet>());
+/// let (sender, outside) = Source::channel();
+///
+/// let controller = Controller::new("deployment", 5)
+///     .source(Watch::primary(&deployments).filter(Predicate::generation_changed()))
+///     .source(Watch::controlled_by::<Deployment>(&replica_sets))
+///     .source(outside);
+/// let lister = deployments.lister();
+/// let reconcile = from_fn(move |key: ObjectKey| {
+///     let lister = lister.clone();
+///     async move {
+///         let Some(deployment) = lister.get(&key)? else { return Ok(Action::await_change()) }; // gone
+///         println!("{key} wants {:?} replicas", deployment.spec.replicas);
+///         Ok(Action::await_change())
+///     }
+/// });
+/// sender.try_send(ObjectKey::namespaced("web", "front"))?; // kept until the controller runs
+/// let _ = Manager::new(informers).controller(controller, reconcile).run().await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// Reconciles begin once every handler of every informer has seen its initial list. There is no time limit for that: a kind
+/// that cannot be listed keeps the process unready under its name and with what to do about it, and stalls the controllers
+/// that need it and no other. controller-runtime ends the process after two minutes instead, which a missing role or CRD
+/// turns into a crash loop.
 ///
 /// | the reconcile | the key | its failure count |
 /// |---|---|---|
@@ -72,14 +121,39 @@ pub struct Controller {
     deadline: Option<Duration>,
     read_your_writes: ReadYourWrites,
     gate: Option<Arc<dyn Gate>>,
+    limiter: Box<dyn RateLimiter<ObjectKey>>,
+    resync: Option<Duration>,
     sources: Vec<Source>,
 }
 
 impl Controller {
     /// Describes a controller that runs up to `concurrency` reconciles at once, at least one.
+    ///
+    /// The name is that of its logs, metrics, probes and environment variables: short, and another one for each controller
+    /// of a process.
     pub fn new(name: &str, concurrency: usize) -> Self {
-        let (concurrency, read_your_writes) = (concurrency.max(1), ReadYourWrites::default());
-        Self { name: name.into(), concurrency, deadline: None, read_your_writes, gate: None, sources: Vec::new() }
+        Self {
+            name: name.into(),
+            concurrency: concurrency.max(1),
+            deadline: None,
+            read_your_writes: ReadYourWrites::default(),
+            gate: None,
+            limiter: Box::new(ItemExponential::default()),
+            resync: None,
+            sources: Vec::new(),
+        }
+    }
+
+    /// Returns its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Adds an input.
+    #[must_use]
+    pub fn source(mut self, source: impl Into<Source>) -> Self {
+        self.sources.push(source.into());
+        self
     }
 
     /// Drops a reconcile that takes longer than `deadline` and counts it as a transient error.
@@ -105,133 +179,46 @@ impl Controller {
         self
     }
 
-    /// Adds an input.
+    /// Sets how long failing keys wait, instead of 5 ms that double up to 1000 s. It limits retries alone: what events
+    /// bring in runs as fast as the workers can.
     #[must_use]
-    pub(crate) fn source(mut self, source: Source) -> Self {
-        self.sources.push(source);
+    pub fn rate_limiter(mut self, limiter: impl RateLimiter<ObjectKey> + 'static) -> Self {
+        self.limiter = Box::new(limiter);
         self
     }
 
-    /// Attaches every source to a queue of its own. Keys gather there from now on; nothing runs yet.
-    pub(crate) fn attach(self) -> Attached {
-        let Self { name, concurrency, deadline, read_your_writes, gate, sources } = self;
-        let (gate, patience) = gate::choose(gate, read_your_writes);
-        let parking = Arc::new(Parking::new(gate, patience));
-        let (queue, holds, counters) = (WorkQueue::default().measured(), Arc::<Holds>::default(), Arc::default());
-        let inlet = Inlet::new(queue.clone(), Arc::clone(&holds));
-        let feeds = sources.into_iter().map(|source| source.attach(inlet.clone())).collect();
-        Attached { name, concurrency, deadline, feeds, queue, holds, parking, counters }
-    }
-}
-
-/// A controller whose sources feed its queue. Dropping it detaches them.
-pub(crate) struct Attached {
-    name: Arc<str>,
-    concurrency: usize,
-    deadline: Option<Duration>,
-    feeds: Vec<Feed>,
-    queue: WorkQueue<ObjectKey>,
-    holds: Arc<Holds>,
-    parking: Arc<Parking>,
-    counters: Arc<Counters>,
-}
-
-/// Tells how a controller is doing, for as long as anybody asks.
-pub(crate) type StatusFn = Arc<dyn Fn() -> ControllerStatus + Send + Sync>;
-
-/// Adds what a controller measured to a snapshot, for as long as anybody asks.
-pub(crate) type CollectFn = Arc<dyn Fn(&mut Snapshot) + Send + Sync>;
-
-impl Attached {
-    /// Returns a way to ask for what was measured, which outlives the controller.
-    pub(crate) fn collect(&self) -> CollectFn {
-        let (name, queue, parking) = (Arc::clone(&self.name), self.queue.clone(), Arc::clone(&self.parking));
-        Arc::new(move |snapshot| {
-            queue.collect(&name, snapshot);
-            parking.stats().collect(&name, snapshot);
-        })
-    }
-
-    /// Returns a way to ask for the status, which outlives the controller.
-    pub(crate) fn status(&self) -> StatusFn {
-        let (name, queue, counters) = (Arc::clone(&self.name), self.queue.clone(), Arc::clone(&self.counters));
-        let parking = Arc::clone(&self.parking);
-        let sources: Vec<_> = self.feeds.iter().map(|feed| Arc::clone(&feed.status)).collect();
-        Arc::new(move || ControllerStatus {
-            name: name.to_string(),
-            sources: sources.iter().map(|status| status()).collect(),
-            queued: queue.len(),
-            counts: counters.read(),
-            read_your_writes: parking.stats(),
-        })
-    }
-
-    /// Waits for every source's initial list, then reconciles until `stop` is ready. Reconciles that run then get
-    /// `grace` to end and are dropped after it; keys that wait are dropped, as the next start lists everything anew.
-    /// Dropping the future drops every reconcile at once.
+    /// Reconciles every primary again each `period`, up to a tenth sooner or later, at low priority.
     ///
-    /// Returns how many reconciles were dropped.
+    /// Off unless it is set. Changes in the cluster are seen without it, and a re-list finds what a watch missed: it is for
+    /// what the cluster does not tell, such as a cloud's side of things, and best measured in hours, as in
+    /// controller-runtime's ten.
+    #[must_use]
+    pub fn resync(mut self, period: Duration) -> Self {
+        self.resync = Some(period);
+        self
+    }
+
+    /// Runs it on its own, without a manager: attaches its sources, waits for their initial
+    /// lists, and reconciles until `stop` is ready. Whoever owns the informers starts them.
+    ///
+    /// Reconciles that run at the stop get `grace` to end and are dropped after it; keys that wait are dropped, as the next
+    /// start lists everything anew. Returns how many reconciles were dropped. Dropping the future drops all at once.
     ///
     /// # Errors
     /// [`Error::WorkerLost`] when a worker ended by itself, which is a defect of this crate.
-    pub(crate) async fn run(
-        mut self,
+    pub async fn run(
+        self,
         reconcile: ReconcileFn,
         stop: impl Future<Output = ()> + Send,
         grace: Duration,
     ) -> Result<usize, Error> {
-        let mut stop = std::pin::pin!(stop);
-        let synced = join_all(self.feeds.iter_mut().map(|feed| &mut feed.synced));
-        tokio::select! {
-            biased;
-            () = &mut stop => return Ok(0),
-            _ = synced => {}
-        }
-        tracing::info!(controller = %self.name, workers = self.concurrency, "every source has synced, starting workers");
-        let (stopping, stopped) = watch::channel(false);
-        let mut workers = self.workers(&reconcile, &stopped);
-        let lost = tokio::select! {
-            biased;
-            () = &mut stop => None,
-            lost = workers.join_next() => lost,
-            never = self.parking.keep(&self.queue) => match never {},
-        };
-        // Nobody listens only when every worker has ended.
-        let _ = stopping.send(true);
-        self.queue.shut_down();
-        let dropped = finish(workers, grace, &self.counters).await;
-        match lost {
-            None => Ok(dropped),
-            Some(end) => Err(Error::WorkerLost {
-                controller: self.name.to_string(),
-                reason: end.map_or_else(|error| error.to_string(), |()| "it returned".to_owned()),
-            }),
-        }
+        self.attach().run(reconcile, stop, grace).await
     }
 
-    fn workers(&self, reconcile: &ReconcileFn, stopped: &watch::Receiver<bool>) -> JoinSet<()> {
-        let worker = Worker::new(self, Arc::clone(reconcile));
-        let mut workers = JoinSet::new();
-        for _ in 0..self.concurrency {
-            workers.spawn(worker.clone().run(stopped.clone()));
-        }
-        workers
+    /// Attaches every source to a queue of its own.
+    pub(crate) fn attach(self) -> Attached {
+        Attached::new(self)
     }
-}
-
-/// How long aborted workers may take to end: they end at their next await, unless they block their thread for good,
-/// and then waiting longer would not help.
-const ABORT_WAIT: Duration = Duration::from_secs(1);
-
-/// Waits for the workers to end, and drops what still runs after `grace`. Returns how many reconciles that were.
-async fn finish(mut workers: JoinSet<()>, grace: Duration, counters: &Counters) -> usize {
-    if within(grace, async { while workers.join_next().await.is_some() {} }).await.is_some() {
-        return 0;
-    }
-    let dropped = counters.running();
-    workers.abort_all();
-    within(ABORT_WAIT, async { while workers.join_next().await.is_some() {} }).await;
-    dropped
 }
 
 /// Runs `future` for at most `limit`; `None` when it did not end by then.
@@ -241,21 +228,6 @@ pub(crate) async fn within<F: Future>(limit: Duration, future: F) -> Option<F::O
         output = future => Some(output),
         () = clock::sleep(limit) => None,
     }
-}
-
-/// How one controller is doing.
-#[derive(Clone, Debug)]
-pub struct ControllerStatus {
-    /// Its name.
-    pub name: String,
-    /// The kinds it watches: it reconciles once all of them have synced.
-    pub sources: Vec<SourceStatus>,
-    /// How many keys are ready and wait for a worker.
-    pub queued: usize,
-    /// What its reconciles came to.
-    pub counts: Counts,
-    /// How often and for how long keys waited for caches to show their own writes.
-    pub read_your_writes: GateStats,
 }
 
 /// Why a controller ended.
@@ -281,12 +253,6 @@ fn panic_message(panic: &(dyn Any + Send)) -> &str {
 impl fmt::Debug for Controller {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Controller").field("name", &self.name).field("sources", &self.sources.len()).finish()
-    }
-}
-
-impl fmt::Debug for Attached {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Attached").field("name", &self.name).field("feeds", &self.feeds).finish_non_exhaustive()
     }
 }
 

@@ -28,6 +28,7 @@ mod resync;
 
 mod runner;
 
+pub use event::Event;
 pub(crate) use event::RawEvent;
 use handler::delivery::{self, Start};
 use handler::{HandlerOptions, Progress, Registration, ResourceEventHandler};

@@ -13,12 +13,12 @@ use tokio::task::{JoinError, JoinSet};
 
 use crate::admin::{self, Admin, Check, Probe, Probes};
 use crate::clock;
-use crate::controller::{
-    self, Attached, CollectFn, Controller, ControllerStatus, SourceStatus, StatusFn, describe, within,
-};
+use crate::controller::{self, Controller, SourceStatus, describe, within};
 use crate::informer::factory::InformerFactory;
 use crate::metrics::Snapshot;
 use crate::reconcile::ReconcileFn;
+
+mod controllers;
 
 mod health;
 
@@ -26,8 +26,10 @@ pub(crate) mod signals;
 
 mod stop;
 
+pub use controllers::{AddError, Controllers};
 pub use stop::Stop;
 
+use controllers::{Arrival, CloseOnDrop};
 use health::{Health, News, What};
 use signals::Signals;
 
@@ -41,11 +43,13 @@ pub const DEFAULT_GRACE_PERIOD: Duration = Duration::from_secs(30);
 /// forbidden kind stalls only those that need it, and readiness names it. Stop order: controllers, informers, probes.
 pub struct Manager {
     informers: Arc<dyn Informers>,
-    controllers: Vec<(Controller, ReconcileFn)>,
+    first: Vec<(Controller, ReconcileFn)>,
+    controllers: Controllers,
     admin: Option<Admin>,
     grace: Duration,
     signals: Signals,
     stop: Stop,
+    closed: CloseOnDrop,
     stopped: stop::StoppedOnDrop,
 }
 
@@ -59,14 +63,22 @@ impl Manager {
         let stop = Stop::new();
         let stopped = stop.on_drop();
         let signals = stream::pending().boxed();
-        Self { informers, controllers: Vec::new(), admin: None, grace: DEFAULT_GRACE_PERIOD, signals, stop, stopped }
+        let controllers = Controllers::new(stop.clone());
+        let closed = controllers.close_on_drop();
+        let grace = DEFAULT_GRACE_PERIOD;
+        Self { informers, first: Vec::new(), controllers, admin: None, grace, signals, stop, closed, stopped }
     }
 
     /// Adds a controller and what it runs for each key.
     #[must_use]
     pub fn controller(mut self, controller: Controller, reconcile: ReconcileFn) -> Self {
-        self.controllers.push((controller, reconcile));
+        self.first.push((controller, reconcile));
         self
+    }
+
+    /// Returns a handle that adds and removes controllers while the manager runs, and tells how they are doing.
+    pub fn controllers(&self) -> Controllers {
+        self.controllers.clone()
     }
 
     /// Answers probes on a listener.
@@ -106,15 +118,20 @@ impl Manager {
     /// Runs until it is stopped. Dropping the future ends everything at once.
     ///
     /// # Errors
-    /// Whatever made a part end by itself; the rest was stopped gracefully then, and its errors are there, too.
+    /// Two controllers of one name; or whatever made a part end by itself: the rest was stopped gracefully then, and its
+    /// errors are there, too.
     pub async fn run(self) -> Result<Outcome, Error> {
-        let Self { informers, controllers, admin, grace, signals, stop, stopped } = self;
-        let controllers: Vec<_> =
-            controllers.into_iter().map(|(controller, reconcile)| (controller.attach(), reconcile)).collect();
+        let Self { informers, first, controllers, admin, grace, signals, stop, closed, stopped } = self;
+        for (controller, reconcile) in first {
+            match controllers.add(controller, reconcile) {
+                // One that is told to stop before it has begun has nothing to start.
+                Ok(()) | Err(AddError::Stopping { .. }) => {}
+                Err(refused @ AddError::NameTaken { .. }) => return Err(Error::Refused(refused)),
+            }
+        }
         let board = Arc::new(Board {
             informers: Arc::clone(&informers),
-            controllers: controllers.iter().map(|(controller, _)| controller.status()).collect(),
-            measures: controllers.iter().map(|(controller, _)| controller.collect()).collect(),
+            controllers: controllers.clone(),
             health: Mutex::new(Health::new(clock::now())),
             stop: stop.clone(),
         });
@@ -126,7 +143,7 @@ impl Manager {
             never = obey(signals, &stop) => match never {},
             never = board.watch() => match never {},
         };
-        drop(stopped);
+        drop((parts, closed, stopped));
         outcome
     }
 }
@@ -159,6 +176,9 @@ pub enum Error {
     /// A controller ended.
     #[error(transparent)]
     Controller(controller::Error),
+    /// A controller cannot be started.
+    #[error(transparent)]
+    Refused(AddError),
     /// A task of the manager panicked, which is a defect of this crate.
     #[error("a task of the manager ended. This is a defect, please report it")]
     Task(#[source] JoinError),
@@ -229,7 +249,7 @@ impl Parts {
     async fn run(
         &mut self,
         informers: &dyn Informers,
-        controllers: Vec<(Attached, ReconcileFn)>,
+        controllers: Controllers,
         admin: Option<Admin>,
         probes: Probes,
     ) -> Result<Outcome, Error> {
@@ -239,11 +259,7 @@ impl Parts {
             self.servers.spawn(admin.serve(probes, async move { drop(quitting.wait_for(|quit| *quit).await) }));
         }
         informers.start();
-        for (controller, reconcile) in controllers {
-            let stop = self.stop.clone();
-            self.controllers.spawn(controller.run(reconcile, async move { stop.stopping().await }, self.grace));
-        }
-        self.supervise().await;
+        self.supervise(informers, &controllers).await;
         tracing::info!("controllers have stopped, stopping informers");
         within(PART_WAIT, informers.shutdown()).await;
         quit.send_replace(true);
@@ -257,10 +273,18 @@ impl Parts {
     }
 
     /// Returns once a stop was asked for and every controller has ended. Whatever ends by itself asks for the stop.
-    async fn supervise(&mut self) {
+    async fn supervise(&mut self, informers: &dyn Informers, controllers: &Controllers) {
         let stop = self.stop.clone();
+        self.admit(controllers.take_arrivals());
         loop {
             tokio::select! {
+                () = controllers.came() => {
+                    let arrivals = controllers.take_arrivals();
+                    if !arrivals.is_empty() {
+                        informers.start();
+                        self.admit(arrivals);
+                    }
+                }
                 Some(end) = self.controllers.join_next() => self.controller_ended(end),
                 Some(end) = self.servers.join_next() => self.server_ended(end),
                 () = stop.stopping(), if self.controllers.is_empty() => return,
@@ -268,9 +292,32 @@ impl Parts {
         }
     }
 
+    /// Runs the controllers that came.
+    fn admit(&mut self, arrivals: Vec<Arrival>) {
+        for Arrival { controller, reconcile, mut stopped, present } in arrivals {
+            let (stop, grace) = (self.stop.clone(), self.grace);
+            self.controllers.spawn(async move {
+                let asked = async move {
+                    tokio::select! {
+                        () = stop.stopping() => {}
+                        // Fails when nobody can ask any more, and that is so when it has ended.
+                        _ = stopped.wait_for(|stopped| *stopped) => {}
+                    }
+                };
+                let end = controller.run(reconcile, asked, grace).await;
+                drop(present);
+                end
+            });
+        }
+    }
+
     fn controller_ended(&mut self, end: Result<Result<usize, controller::Error>, JoinError>) {
         match end {
-            Ok(Ok(dropped)) => self.dropped += dropped,
+            Ok(Ok(dropped)) if self.stop.is_stopping() => self.dropped += dropped,
+            Ok(Ok(0)) => {}
+            Ok(Ok(reconciles)) => {
+                tracing::warn!(reconciles, "a controller was removed, and reconciles outlasted the grace period");
+            }
             Ok(Err(error)) => self.failed(Error::Controller(error)),
             Err(error) => self.failed(Error::Task(error)),
         }
@@ -310,8 +357,7 @@ impl Parts {
 /// What the probes and the logs say.
 struct Board {
     informers: Arc<dyn Informers>,
-    controllers: Vec<StatusFn>,
-    measures: Vec<CollectFn>,
+    controllers: Controllers,
     health: Mutex<Health>,
     stop: Stop,
 }
@@ -336,7 +382,7 @@ impl Board {
     fn metrics(&self) -> Snapshot {
         let mut snapshot = Snapshot::default();
         self.informers.collect(&mut snapshot);
-        self.measures.iter().for_each(|collect| collect(&mut snapshot));
+        self.controllers.collect(&mut snapshot);
         snapshot
     }
 
@@ -345,25 +391,20 @@ impl Board {
     }
 
     fn ready(&self) -> Vec<Check> {
-        let controllers = self.controllers();
+        let controllers = self.controllers.status();
         self.health().ready(clock::now(), &controllers, self.stop.is_stopping())
     }
 
     /// Beats, and logs what is news about the watched kinds, so that nothing hangs in silence.
     async fn watch(&self) -> Infallible {
         loop {
-            let controllers = self.controllers();
-            let sources =
-                controllers.into_iter().flat_map(|controller| controller.sources).chain(self.informers.status());
+            let controllers = self.controllers.status().into_iter();
+            let sources = controllers.flat_map(|controller| controller.sources).chain(self.informers.status());
             let kinds: BTreeMap<_, _> = sources.map(|source| (source.kind.clone(), source)).collect();
             let news = self.health().observe(clock::now(), &kinds);
             news.iter().for_each(log);
             clock::sleep(BEAT).await;
         }
-    }
-
-    fn controllers(&self) -> Vec<ControllerStatus> {
-        self.controllers.iter().map(|status| status()).collect()
     }
 
     fn health(&self) -> MutexGuard<'_, Health> {
@@ -401,7 +442,7 @@ fn list(errors: &[Error]) -> String {
 
 impl fmt::Debug for Manager {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let controllers: Vec<_> = self.controllers.iter().map(|(controller, _)| controller).collect();
+        let controllers: Vec<_> = self.first.iter().map(|(controller, _)| controller).collect();
         f.debug_struct("Manager").field("controllers", &controllers).field("stop", &self.stop).finish_non_exhaustive()
     }
 }

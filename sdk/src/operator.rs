@@ -6,7 +6,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use crate::client::Client;
-use crate::controller::{Controller, Source};
+use crate::controller::{Controller, Source, Watch};
 use crate::declare::rbac::Declared;
 use crate::declare::{Declaration, Mapping, Primary, Reference, Relation};
 use crate::informer::SharedInformer;
@@ -102,7 +102,7 @@ fn assemble<P: Primary, R: Reconciler<P>>(
     let declaration = shared.declaration();
     let writer = Arc::clone(shared.writer());
     let controller = Controller::new(declaration.name, declaration.concurrency).gate(writer);
-    let controller = controller.source(Source::primary(shared.primary().shared()));
+    let controller = controller.source(Watch::primary(shared.primary()));
     let related = declaration.relations.iter().zip(shared.relations());
     let controller = related.fold(controller, |controller, (relation, informer)| {
         controller.source(source(relation, informer, declaration, shared.primary()))

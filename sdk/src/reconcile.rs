@@ -13,7 +13,7 @@ pub(crate) mod dispatch;
 pub mod error;
 
 pub use context::{Context, Owned, Watched};
-pub use dispatch::ReconcileFn;
+pub use dispatch::{ReconcileFn, from_fn};
 pub use error::{Error, Result};
 
 /// Drives one kind towards what its spec says. Level-based: it gets the object's key's present state, never an event.

@@ -1,5 +1,9 @@
 //! What the reconciles of one controller came to, counted.
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::metrics::Histogram;
 
 use super::follow_up::Outcome;
 
@@ -24,15 +28,50 @@ pub struct Counts {
 }
 
 /// The same, while it counts.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Counters {
     outcomes: [AtomicU64; Outcome::COUNT],
     running: AtomicUsize,
+    times: Mutex<Histogram>,
+}
+
+/// controller-runtime's buckets of `reconcile_time_seconds`, in milliseconds.
+const BOUNDS: &[Duration] = &{
+    const MILLISECONDS: [u64; 40] = [
+        5, 10, 25, 50, 100, 150, 200, 250, 300, 350, 400, 450, 500, 600, 700, 800, 900, 1000, 1250, 1500, 1750, 2000,
+        2500, 3000, 3500, 4000, 4500, 5000, 6000, 7000, 8000, 9000, 10_000, 15_000, 20_000, 25_000, 30_000, 40_000,
+        50_000, 60_000,
+    ];
+    let mut bounds = [Duration::ZERO; MILLISECONDS.len()];
+    let mut index = 0;
+    while index < bounds.len() {
+        bounds[index] = Duration::from_millis(MILLISECONDS[index]);
+        index += 1;
+    }
+    bounds
+};
+
+impl Default for Counters {
+    fn default() -> Self {
+        let (outcomes, running) = Default::default();
+        Self { outcomes, running, times: Mutex::new(Histogram::new(BOUNDS)) }
+    }
 }
 
 impl Counters {
-    pub(super) fn count(&self, outcome: Outcome) {
+    /// Counts a reconcile that ended in this way after so long.
+    pub(super) fn count(&self, outcome: Outcome, time: Duration) {
         self.of(outcome).fetch_add(1, Ordering::Relaxed);
+        self.lock().observe(time);
+    }
+
+    /// Returns how long reconciles took.
+    pub(super) fn times(&self) -> Histogram {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Histogram> {
+        self.times.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Counts a reconcile as running until the guard is dropped.

@@ -1,5 +1,5 @@
 //! From an event to the keys of the primaries it concerns. Pure functions of metadata.
-use crate::resource::{ObjectKey, ResourceType, Scope};
+use crate::resource::{ObjectKey, OwnerReference, ResourceType, Scope};
 use crate::wire::Metadata;
 
 /// Returns the key of the `primary` that controls the object.
@@ -8,7 +8,15 @@ use crate::wire::Metadata;
 /// objects move on. The key of a cluster-scoped primary has no namespace. controller-runtime's `OwnerHandler` is the
 /// model.
 pub(super) fn controlling_primary(child: &Metadata, primary: &ResourceType) -> Option<ObjectKey> {
-    let owner = child.controller()?;
+    owner_key(child.controller()?, child, primary)
+}
+
+/// Returns the keys of all the `primary`s that own the object, controller or not.
+pub(super) fn owning_primaries(child: &Metadata, primary: &ResourceType) -> Vec<ObjectKey> {
+    child.owners.iter().filter_map(|owner| owner_key(owner, child, primary)).collect()
+}
+
+fn owner_key(owner: &OwnerReference, child: &Metadata, primary: &ResourceType) -> Option<ObjectKey> {
     if *owner.group != *primary.group || *owner.kind != *primary.kind {
         return None;
     }
@@ -33,7 +41,7 @@ pub(super) fn both(mut old: Vec<ObjectKey>, new: Vec<ObjectKey>) -> Vec<ObjectKe
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::resource::{OwnerReference, ResourceVersion};
+    use crate::resource::ResourceVersion;
 
     fn primary(scope: Scope) -> ResourceType {
         ResourceType {
@@ -79,7 +87,9 @@ mod tests {
         check("web", vec![owner(group, "Shop", "a", true)], namespaced, None);
         check("web", vec![], namespaced, None);
         let second = vec![owner(group, kind, "a", false), owner(group, kind, "b", true)];
-        check("web", second, namespaced, Some(ObjectKey::namespaced("web", "b")));
+        check("web", second.clone(), namespaced, Some(ObjectKey::namespaced("web", "b")));
+        let every = owning_primaries(&child("web", second), &primary(namespaced));
+        assert_eq!(every, ["a", "b"].map(|name| ObjectKey::namespaced("web", name)));
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! Where a controller's keys come from: events of informers, mapped inline and queued.
 use std::any::Any;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use futures_util::FutureExt;
@@ -14,21 +13,35 @@ use crate::resource::{ObjectKey, ResourceType};
 use crate::store::decode::Envelope;
 use crate::wire::Metadata;
 
+use super::guard::Guard;
 use super::inlet::{Inlet, Trigger};
 use super::mapping;
+use super::predicate::{asks_anew, is_resync};
+use super::timer::KeysFn;
 
-/// One input of a controller: a kind that is watched, and how its events find primaries.
-pub(crate) struct Source {
-    attach: Box<dyn FnOnce(Inlet) -> Feed + Send>,
+/// One input of a controller, as a value: a [`Watch`](super::Watch) of a kind, a [`channel`](Source::channel), a
+/// [timer](Source::interval).
+pub struct Source {
+    attach: Attach,
+    /// Lists what a resync of the controller repeats.
+    primaries: Option<KeysFn>,
+}
+
+/// What starts when the controller is attached, or runs as long as the controller does.
+enum Attach {
+    Feed(Box<dyn FnOnce(Inlet) -> Feed + Send>),
+    Driver(Box<dyn FnOnce(Inlet) -> BoxFuture<'static, ()> + Send>),
+}
+
+/// A source that was attached.
+pub(super) enum Attached {
+    /// A kind that has to sync first.
+    Feed(Feed),
+    /// What has to be polled for the source to do anything. Its end is that of the source.
+    Driver(BoxFuture<'static, ()>),
 }
 
 impl Source {
-    /// The primary kind itself: every event enqueues its object.
-    pub(crate) fn primary(informer: &Arc<SharedInformer>) -> Self {
-        let map = |event: &RawEvent| vec![of_event(event).metadata().key.clone()];
-        Self::triggered(informer, map, primary_trigger)
-    }
-
     /// Children of `primary`: an event enqueues the controller owner of the old and of the new object.
     pub(crate) fn owned(child: &Arc<SharedInformer>, primary: ResourceType) -> Self {
         Self::by_metadata(child, move |metadata| mapping::controlling_primary(metadata, &primary))
@@ -38,15 +51,20 @@ impl Source {
     /// at `slot`. A primary that comes to name the object later is enqueued by its own event.
     pub(crate) fn references(related: &Arc<SharedInformer>, primary: &Arc<SharedInformer>, slot: usize) -> Self {
         let primary = Arc::clone(primary);
-        Self::events(related, move |event| primary.keys_by(slot, of_event(event).metadata().key.as_str()))
+        Self::events(related, move |event| primary.keys_by(slot, event.latest().metadata().key.as_str()))
     }
 
     /// Objects of any kind: `map` names the primaries of the old and of the new object, from its JSON.
     pub(crate) fn mapped(informer: &Arc<SharedInformer>, map: MapFunction) -> Self {
-        let mut map = Guarded::new(describe(informer.target()), map);
+        let mut guard = Guard::new(describe(informer.target()));
+        let mut keys = move |object: &Envelope| {
+            // The error's own text may quote the object, which may be a Secret.
+            let reason = |error: serde_json::Error| format!("it does not decode at column {}", error.column());
+            guard.keys(&object.metadata().key, || map(object.object().json()).map_err(reason))
+        };
         Self::events(informer, move |event| match event {
-            RawEvent::Updated { old, new } => mapping::both(map.keys(old), map.keys(new)),
-            RawEvent::Added { object, .. } | RawEvent::Deleted { last: object, .. } => map.keys(object),
+            RawEvent::Updated { old, new } => mapping::both(keys(old), keys(new)),
+            RawEvent::Added { object, .. } | RawEvent::Deleted { last: object, .. } => keys(object),
         })
     }
 
@@ -67,7 +85,8 @@ impl Source {
         Self::triggered(informer, map, related_trigger)
     }
 
-    fn triggered(
+    /// Every event of an informer comes through here on its way to a queue.
+    pub(super) fn triggered(
         informer: &Arc<SharedInformer>,
         mut map: impl FnMut(&RawEvent) -> Vec<ObjectKey> + Send + 'static,
         trigger: fn(&RawEvent) -> Trigger,
@@ -97,11 +116,29 @@ impl Source {
 
     /// The seam under all of the above: `attach` gets the controller's inlet and feeds it from then on.
     pub(crate) fn new(attach: impl FnOnce(Inlet) -> Feed + Send + 'static) -> Self {
-        Self { attach: Box::new(attach) }
+        Self { attach: Attach::Feed(Box::new(attach)), primaries: None }
     }
 
-    pub(super) fn attach(self, inlet: Inlet) -> Feed {
-        (self.attach)(inlet)
+    /// A source without a kind: what `drive` returns gets the controller's inlet and is polled while the controller runs.
+    pub(super) fn driven(drive: impl FnOnce(Inlet) -> BoxFuture<'static, ()> + Send + 'static) -> Self {
+        Self { attach: Attach::Driver(Box::new(drive)), primaries: None }
+    }
+
+    /// Says what a resync of the controller repeats.
+    pub(super) fn resyncing(mut self, primaries: KeysFn) -> Self {
+        self.primaries = Some(primaries);
+        self
+    }
+
+    pub(super) fn primaries(&self) -> Option<&KeysFn> {
+        self.primaries.as_ref()
+    }
+
+    pub(super) fn attach(self, inlet: Inlet) -> Attached {
+        match self.attach {
+            Attach::Feed(attach) => Attached::Feed(attach(inlet)),
+            Attach::Driver(drive) => Attached::Driver(drive(inlet)),
+        }
     }
 }
 
@@ -131,46 +168,8 @@ pub(crate) fn describe(target: &Target) -> String {
     target.to_string()
 }
 
-/// A user's map function, which runs inside the informer and must not be able to stop it.
-struct Guarded {
-    kind: String,
-    map: MapFunction,
-    failing: bool,
-}
-
-impl Guarded {
-    fn new(kind: String, map: MapFunction) -> Self {
-        Self { kind, map, failing: false }
-    }
-
-    fn keys(&mut self, object: &Envelope) -> Vec<ObjectKey> {
-        self.keys_of(&object.metadata().key, object.object().json())
-    }
-
-    /// Maps one object; one that cannot be mapped concerns no primary, and is reported.
-    fn keys_of(&mut self, key: &ObjectKey, json: &[u8]) -> Vec<ObjectKey> {
-        let reason = match catch_unwind(AssertUnwindSafe(|| (self.map)(json))) {
-            Ok(Ok(keys)) => {
-                self.failing = false;
-                return keys;
-            }
-            // The error's own text may quote the object, which may be a Secret.
-            Ok(Err(error)) => format!("it does not decode at column {}", error.column()),
-            Err(panic) => format!("the map function panicked: {}", super::panic_message(&*panic)),
-        };
-        let kind = &self.kind;
-        // Once for each run of failures: one bad object may change many times a second.
-        if std::mem::replace(&mut self.failing, true) {
-            tracing::debug!(%kind, object = %key, "event dropped, {reason}");
-        } else {
-            tracing::warn!(%kind, object = %key, "event dropped, {reason}");
-        }
-        Vec::new()
-    }
-}
-
 /// What an event of a related object means for its primaries.
-fn related_trigger(event: &RawEvent) -> Trigger {
+pub(super) fn related_trigger(event: &RawEvent) -> Trigger {
     match event {
         RawEvent::Added { initial: true, .. } => Trigger::Known,
         RawEvent::Updated { old, new } if is_resync(old.metadata(), new.metadata()) => Trigger::Known,
@@ -179,32 +178,11 @@ fn related_trigger(event: &RawEvent) -> Trigger {
 }
 
 /// What an event of a primary means for itself.
-fn primary_trigger(event: &RawEvent) -> Trigger {
+pub(super) fn primary_trigger(event: &RawEvent) -> Trigger {
     match event {
         RawEvent::Updated { old, new } if asks_anew(old.metadata(), new.metadata()) => Trigger::Asked,
         RawEvent::Added { initial: false, .. } | RawEvent::Deleted { .. } => Trigger::Asked,
         event => related_trigger(event),
-    }
-}
-
-/// controller-runtime's test, too: a resync repeats the version.
-fn is_resync(old: &Metadata, new: &Metadata) -> bool {
-    !new.resource_version.is_empty() && old.resource_version == new.resource_version
-}
-
-/// Says whether what the object asks for changed. Kinds without a generation may ask with any field.
-fn asks_anew(old: &Metadata, new: &Metadata) -> bool {
-    let generation = match (old.generation, new.generation) {
-        (None, None) => !is_resync(old, new),
-        (old, new) => old != new,
-    };
-    generation || old.deleting != new.deleting || old.uid != new.uid
-}
-
-fn of_event(event: &RawEvent) -> &Envelope {
-    match event {
-        RawEvent::Added { object, .. } | RawEvent::Updated { new: object, .. } => object,
-        RawEvent::Deleted { last, .. } => last,
     }
 }
 
@@ -275,23 +253,5 @@ mod tests {
         check(r#""resourceVersion":"1""#, r#""resourceVersion":"2""#, Trigger::Asked);
         check(r#""resourceVersion":"1""#, r#""resourceVersion":"1""#, Trigger::Known);
         check(base, r#""resourceVersion":"2","generation":1"#, Trigger::Changed);
-    }
-
-    #[test]
-    fn h4_an_object_that_cannot_be_mapped_is_dropped_and_the_next_one_is_not() {
-        let map: MapFunction = Arc::new(|json| match json {
-            b"panic" => panic!("map function"),
-            json => Ok(vec![ObjectKey::cluster(&serde_json::from_slice::<String>(json)?)]),
-        });
-        let mut map = Guarded::new("configmaps/v1".into(), map);
-        let key = ObjectKey::namespaced("web", "front");
-        let check = |map: &mut Guarded, json: &str, expected: &[&str], failing: bool| {
-            let expected: Vec<_> = expected.iter().map(|name| ObjectKey::cluster(name)).collect();
-            assert_eq!((map.keys_of(&key, json.as_bytes()), map.failing), (expected, failing), "{json}");
-        };
-        check(&mut map, "\"a\"", &["a"], false);
-        check(&mut map, "17", &[], true);
-        check(&mut map, "panic", &[], true);
-        check(&mut map, "\"b\"", &["b"], false);
     }
 }

@@ -5,9 +5,10 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::FutureExt;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
 
-use super::inlet::Trigger;
+use super::inlet::{Inlet, Trigger};
 use super::*;
 use crate::reconcile::{Action, Error as Failed, Result};
 use crate::reflector::{Failure, FailureReason};
@@ -15,6 +16,8 @@ use crate::reflector::{Failure, FailureReason};
 mod gate;
 
 mod held;
+
+mod sources;
 
 mod stop;
 
@@ -74,7 +77,7 @@ impl Hand {
 struct Running {
     hand: Hand,
     calls: Arc<Mutex<Vec<(String, Duration)>>>,
-    status: StatusFn,
+    status: Monitor,
     stop: Arc<Notify>,
     tasks: JoinSet<Result<usize, Error>>,
 }
@@ -88,7 +91,7 @@ impl Running {
     {
         let hand = Hand::new();
         let attached = controller.source(hand.source()).attach();
-        let (status, calls, stop) = (attached.status(), Arc::new(Mutex::new(Vec::new())), Arc::new(Notify::new()));
+        let (status, calls, stop) = (attached.monitor(), Arc::new(Mutex::new(Vec::new())), Arc::new(Notify::new()));
         let (log, begin, stopped) = (Arc::clone(&calls), clock::now(), Arc::clone(&stop));
         let reconcile: ReconcileFn = Arc::new(move |key| {
             let name = key.name().to_owned();
@@ -120,7 +123,7 @@ impl Running {
     }
 
     fn counts(&self) -> Counts {
-        (self.status)().counts
+        self.status.status().counts
     }
 
     async fn stop(mut self) -> usize {
@@ -145,8 +148,8 @@ async fn m1_nothing_runs_before_every_source_has_seen_its_initial_list() {
     running.hand.sync();
     clock::sleep(3600 * 1000 * MS).await;
     assert_eq!(running.calls("a"), [0; 0]);
-    let synced: Vec<_> = (running.status)().sources.iter().map(|source| source.synced).collect();
-    assert_eq!((synced, (running.status)().queued), (vec![false, true], 1));
+    let synced: Vec<_> = running.status.status().sources.iter().map(|source| source.synced).collect();
+    assert_eq!((synced, running.status.status().queued), (vec![false, true], 1));
     second.sync();
     clock::sleep(MS).await;
     assert_eq!(running.calls("a").len(), 1);
@@ -318,7 +321,7 @@ async fn m9_a_source_that_cannot_sync_is_named_and_stopping_meanwhile_is_no_erro
     *running.hand.failure.lock().unwrap() = Some(Arc::new(failure));
     running.hand.add("a");
     clock::sleep(1000 * 1000 * MS).await;
-    let status = (running.status)();
+    let status = running.status.status();
     let source = &status.sources[0];
     assert_eq!((status.name.as_str(), source.kind.as_str(), source.synced), ("widget", "widgets.demo/v1", false));
     assert!(source.failure.as_ref().unwrap().message.contains("rbac"));

@@ -70,8 +70,9 @@ impl Worker {
     async fn work(&self, key: &ObjectKey, priority: Priority) {
         // Counts down when the worker is aborted, too.
         let _running = self.counters.start();
+        let begun = clock::now();
         let Some(attempt) = self.attempt(key.clone(), priority).await else { return self.holds.release(key) };
-        self.counters.count(attempt.outcome());
+        self.counters.count(attempt.outcome(), clock::now() - begun);
         self.report(key, &attempt);
         match attempt.follow_up() {
             FollowUp::Forget => {

@@ -3,9 +3,9 @@ use std::sync::Arc;
 
 use crate::store::decode::Envelope;
 
-/// An event as handlers see it. `T` is how the object is carried.
+/// An event of one object: what handlers are told and predicates judge. `T` is how the object is carried.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Event<T> {
+pub enum Event<T> {
     /// Newly stored; `initial` while it belongs to the handler's first list.
     Added {
         /// What is stored now.
@@ -54,7 +54,7 @@ impl<T> Event<T> {
     }
 
     /// Returns the latest state the event tells of.
-    pub(crate) fn latest(&self) -> &T {
+    pub fn latest(&self) -> &T {
         match self {
             Self::Added { object, .. } => object,
             Self::Updated { new, .. } => new,

@@ -80,7 +80,7 @@ pub struct Handle<K> {
 }
 
 impl<K: Kind> Handle<K> {
-    pub(super) fn new(envelope: Arc<Envelope>) -> Self {
+    pub(crate) fn new(envelope: Arc<Envelope>) -> Self {
         Self { envelope, kind: PhantomData }
     }
 

@@ -12,6 +12,8 @@ use crate::reconcile::{Action, Result as Reconciled};
 use crate::reflector::{Failure, FailureReason};
 use crate::resource::ObjectKey;
 
+mod dynamic;
+
 const MS: Duration = Duration::from_millis(1);
 
 /// Kinds that sync, or fail, as the test says; and what happened, in order.
@@ -173,13 +175,14 @@ async fn one_forbidden_kind_stalls_only_the_controllers_that_need_it_and_readine
 #[tokio::test(start_paused = true)]
 async fn readiness_follows_the_sources_and_the_stop() {
     let world = World::default();
-    let controller = Controller::new("web", 1).source(world.source("a")).attach();
+    let (stop, controller) = (Stop::new(), Controller::new("web", 1).source(world.source("a")));
+    let controllers = Controllers::new(stop.clone());
+    controllers.add(controller, world.reconcile("web", MS)).unwrap();
     let board = Arc::new(Board {
         informers: Arc::new(world.clone()),
-        controllers: vec![controller.status()],
-        measures: vec![controller.collect()],
+        controllers,
         health: Mutex::new(Health::new(clock::now())),
-        stop: Stop::new(),
+        stop,
     });
     let probes = Board::probes(&board);
     let check = |expected: &[Check]| assert_eq!((probes.readyz)(), expected);
@@ -210,8 +213,7 @@ async fn the_loop_beats_until_the_last_reconcile_has_ended() {
     let world = World::default();
     let board = Board {
         informers: Arc::new(world.clone()),
-        controllers: Vec::new(),
-        measures: vec![],
+        controllers: Controllers::new(Stop::new()),
         health: Mutex::new(Health::new(clock::now())),
         stop: Stop::new(),
     };
@@ -250,12 +252,12 @@ async fn m12_the_grace_period_is_kept_and_what_was_dropped_is_told() {
     let check = async |grace: Duration, expected: Outcome| {
         let world = World::default();
         world.set("a", true, None);
-        let controller = || Controller::new("web", 1).source(world.source("a"));
+        let controller = |name| Controller::new(name, 1).source(world.source("a"));
         let manager = world
             .manager()
             .grace_period(grace)
-            .controller(controller(), world.reconcile("slow", 60_000 * MS))
-            .controller(controller(), world.reconcile("quick", 10 * MS));
+            .controller(controller("slow"), world.reconcile("slow", 60_000 * MS))
+            .controller(controller("quick"), world.reconcile("quick", 10 * MS));
         let stop = manager.stop_handle();
         let tasks = spawn(manager);
         clock::sleep(MS).await;
@@ -277,7 +279,7 @@ async fn m14_stop_before_anything_synced_ends_at_once() {
     let manager = world.manager().controller(controller, world.reconcile("web", MS));
     manager.stop_handle().stop();
     assert_eq!(manager.run().await.unwrap(), Outcome::Stopped);
-    assert_eq!(world.log(), ["attach a", "start", "shutdown"]);
+    assert_eq!(world.log(), ["start", "shutdown"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -22,6 +22,20 @@ pub trait RateLimiter<T>: Send {
     fn num_requeues(&self, item: &T) -> u32;
 }
 
+impl<T, L: RateLimiter<T> + ?Sized> RateLimiter<T> for Box<L> {
+    fn when(&mut self, item: &T, now: Instant) -> Duration {
+        (**self).when(item, now)
+    }
+
+    fn forget(&mut self, item: &T) {
+        (**self).forget(item);
+    }
+
+    fn num_requeues(&self, item: &T) -> u32 {
+        (**self).num_requeues(item)
+    }
+}
+
 /// Doubles the delay with each failure of the same item, up to a cap. Remembers one counter for each failing item.
 pub struct ItemExponential<T> {
     failures: Failures<T>,

@@ -16,6 +16,17 @@ use super::{Action, Reconciler};
 /// What a controller runs for each key: loads the object, or finds it gone, and reconciles. It knows nothing of kinds.
 pub type ReconcileFn = Arc<dyn Fn(ObjectKey) -> BoxFuture<'static, Result<Action>> + Send + Sync>;
 
+/// Makes what a controller runs for each key from an async function: for controllers that are put together by hand.
+///
+/// The function gets a key and looks the object up itself, in a lister: it may be gone by then.
+pub fn from_fn<F, Fut>(reconcile: F) -> ReconcileFn
+where
+    F: Fn(ObjectKey) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<Action>> + Send + 'static,
+{
+    Arc::new(move |key| Box::pin(reconcile(key)))
+}
+
 /// What is to be done with a primary that is cached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {

@@ -77,7 +77,7 @@ async fn a_key_whose_write_is_not_shown_waits_for_the_event_and_holds_up_no_othe
     caches.event("a", Sight::Clear);
     clock::sleep(10 * MS).await;
     assert_eq!(running.calls("a"), [20], "at once, and once");
-    let stats = (running.status)().read_your_writes;
+    let stats = running.status.status().read_your_writes;
     assert_eq!((stats.waits.count(), stats.waits.sum(), stats.timeouts), (1, 20 * MS, 0));
     assert_eq!(running.counts().succeeded, 2);
     running.stop().await;
@@ -93,7 +93,7 @@ async fn a_cache_that_never_catches_up_delays_a_key_until_the_deadline_and_is_co
     clock::sleep(2 * DEFAULT_READ_YOUR_WRITES_DEADLINE).await;
     let deadline = DEFAULT_READ_YOUR_WRITES_DEADLINE.as_millis();
     assert_eq!(running.calls("a"), [deadline], "counted from when it was parked first");
-    let stats = (running.status)().read_your_writes;
+    let stats = running.status.status().read_your_writes;
     assert_eq!((stats.waits.count(), stats.timeouts), (1, 1));
     running.stop().await;
 }

@@ -10,10 +10,10 @@ async fn m12_stop_lets_reconciles_end_and_starts_no_more() {
     running.hand.add("a");
     running.hand.add("b");
     clock::sleep(MS).await;
-    let (status, calls, begin) = (Arc::clone(&running.status), Arc::clone(&running.calls), clock::now());
+    let (status, calls, begin) = (running.status.clone(), Arc::clone(&running.calls), clock::now());
     assert_eq!(running.stop().await, 0);
     assert_eq!(clock::now() - begin, 9999 * MS);
-    assert_eq!((calls.lock().unwrap().len(), status().counts.succeeded), (1, 1));
+    assert_eq!((calls.lock().unwrap().len(), status.status().counts.succeeded), (1, 1));
 }
 
 #[tokio::test(start_paused = true)]
