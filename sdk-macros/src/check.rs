@@ -32,7 +32,7 @@ const CONTEXT_METHODS: [&str; 14] = [
 ];
 
 /// The methods of `Lister`, and of what it dereferences to, that an index would hide.
-const LISTER_METHODS: [&str; 15] = [
+const LISTER_METHODS: [&str; 16] = [
     "by",
     "by_slot",
     "clone",
@@ -46,6 +46,7 @@ const LISTER_METHODS: [&str; 15] = [
     "list",
     "matching",
     "memory_usage",
+    "metadata",
     "namespaced",
     "to_owned",
 ];

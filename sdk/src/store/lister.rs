@@ -118,8 +118,10 @@ impl<K: Kind> Lister<K> {
         self.store.get(key)
     }
 
-    /// Returns the metadata of an object, without unpacking it.
-    pub(crate) fn metadata(&self, key: &ObjectKey) -> Option<Metadata> {
+    /// Returns the metadata of an object, without unpacking it, or `None` when the cache does not hold it.
+    ///
+    /// Enough to follow an owner reference: names are used again, and only the uid says whether it is still the same.
+    pub fn metadata(&self, key: &ObjectKey) -> Option<Metadata> {
         self.store.copy(key).map(|packed| packed.view().metadata())
     }
 

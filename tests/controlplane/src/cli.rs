@@ -25,7 +25,11 @@ enum Command {
     /// Build the servers if this machine has not yet, and print the path of the binary.
     Build,
     /// Start a control plane and run it until Ctrl-C.
-    Up,
+    Up {
+        /// A controller of kube-controller-manager to leave out, as in `deployment-controller`. May be repeated.
+        #[arg(long = "without-controller", value_name = "NAME")]
+        without_controllers: Vec<String>,
+    },
     /// Start a control plane, run the website example on it, show what it does, and leave it running until Ctrl-C.
     Demo,
     /// Run the bundled kubectl against the control plane that `up` or `demo` started.
@@ -40,7 +44,7 @@ enum Command {
 pub(crate) fn run() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Build => build::run(),
-        Command::Up => up::run(),
+        Command::Up { without_controllers } => up::run(without_controllers),
         Command::Demo => demo::run(),
         Command::Kubectl { arguments } => kubectl::run(&arguments),
     };

@@ -12,10 +12,12 @@ use super::running::Claim;
 /// How often the servers are looked after.
 const CHECK_PERIOD: Duration = Duration::from_secs(1);
 
-pub(super) fn run() -> Result<ExitCode, Box<dyn Error>> {
+pub(super) fn run(without_controllers: Vec<String>) -> Result<ExitCode, Box<dyn Error>> {
     let claim = Claim::new()?;
     // Runs for hours: a log of every request would only grow.
-    let control_plane = ControlPlane::start(Options::default().without_audit())?;
+    let options = Options::default().without_audit();
+    let options = without_controllers.into_iter().fold(options, Options::without_controller);
+    let control_plane = ControlPlane::start(options)?;
     claim.publish(control_plane.kubeconfig_path())?;
     println!("{}", introduction(&control_plane));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -1,0 +1,36 @@
+//! Runs the deployment controller until SIGTERM or Ctrl-C, as kube-controller-manager would.
+use std::error::Error;
+use std::time::Duration;
+
+use deployment_controller::DeploymentController;
+use kubewright::{Client, InformerFactory};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// As many Deployments as are worked on at once, as upstream.
+const WORKERS: usize = 5;
+
+/// Longest wait for the first lists. What is late then is named, and whoever restarts this program tries again.
+const SYNC_TIMEOUT: Duration = Duration::from_secs(120);
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+    let mut terminate = signal(SignalKind::terminate())?;
+    let client = Client::try_default().await?;
+    let factory = InformerFactory::new(client.clone());
+    let controller = DeploymentController::new(client, &factory);
+
+    factory.start();
+    factory.wait_for_cache_sync(SYNC_TIMEOUT).await?;
+    tracing::info!("the caches are filled");
+
+    let stop = async {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
+    };
+    controller.run(WORKERS, stop).await;
+    factory.shutdown().await;
+    Ok(())
+}
