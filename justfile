@@ -24,6 +24,10 @@ tidy:
     cargo test -p tidy
     cargo fmt --all --check
 
+# Measures informers beside kube-rs and client-go; `just bench queue --peers` and others: see tests/bench/README.md.
+bench *arguments="compare":
+    cargo run --release -p bench -- {{ arguments }}
+
 # Rewrites the snapshots of expansions and messages.
 bless:
     UPDATE_EXPECT=1 TRYBUILD=overwrite cargo test --workspace
@@ -31,7 +35,7 @@ bless:
 # Formats all Rust and Go.
 fmt:
     cargo fmt --all
-    gofmt -w tests/controlplane
+    gofmt -w tests/controlplane tests/bench/peers
 
 # Builds the documentation and opens it.
 docs:

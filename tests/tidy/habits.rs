@@ -7,8 +7,8 @@ use crate::source::{Source, is_name};
 /// The crates whose code runs in other people's processes and compilers.
 const LIBRARIES: [&str; 3] = ["sdk/src/", "sdk-macros/src/", "sdk-apiserver/src/"];
 
-/// The code under `tests/` that drives outside processes: waiting for those takes real time.
-const HARNESS: &str = "tests/controlplane/src/";
+/// The code under `tests/` that is no test: it drives outside processes, or measures them, and both take real time.
+const PROGRAMS: [&str; 3] = ["tests/controlplane/src/", "tests/bench/src/", "tests/bench/peers/"];
 
 /// What a test says that runs on tokio's paused clock.
 const PAUSED: &str = "start_paused = true";
@@ -111,7 +111,7 @@ fn is_explained(source: &Source, line: usize) -> bool {
 
 /// Says whether the path alone makes it a file of tests.
 pub(crate) fn is_test_file(path: &str) -> bool {
-    !path.starts_with(HARNESS)
+    !PROGRAMS.iter().any(|program| path.starts_with(program))
         && (path.starts_with("tests/") || path.contains("/tests/") || path.ends_with("/tests.rs"))
 }
 

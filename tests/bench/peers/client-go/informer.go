@@ -1,0 +1,183 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/tools/clientcmd"
+)
+
+// settle is how long a cache is given to come to rest after its sync, quiet the pause after which no event is expected.
+const (
+	settle = 2 * time.Second
+	quiet  = 3 * time.Second
+)
+
+type informerRecord struct {
+	Objects             int     `json:"objects"`
+	SyncSeconds         float64 `json:"sync_seconds"`
+	RSSBytesAfterSync   int64   `json:"rss_bytes_after_sync"`
+	RSSBytesPeak        int64   `json:"rss_bytes_peak"`
+	EventsPerSecond     float64 `json:"events_per_second"`
+	EventsDelivered     int64   `json:"events_delivered"`
+	RSSBytesSettled     int64   `json:"rss_bytes_settled"`
+	RSSBytesAfterEvents int64   `json:"rss_bytes_after_events"`
+	RSSBytesPeakOfAll   int64   `json:"rss_bytes_peak_of_all"`
+}
+
+// informer measures a shared informer with indexes of namespace, controlling owner and one field.
+func informer(arguments []string) (any, error) {
+	server, kind, strategy, encoding := arguments[0], arguments[1], arguments[2], arguments[4]
+	events, err := strconv.ParseInt(arguments[3], 10, 64)
+	if err != nil {
+		return nil, err
+	}
+	if strategy == "list" {
+		os.Setenv("KUBE_FEATURE_WatchListClient", "false")
+	}
+	config, err := restConfig(server)
+	if err != nil {
+		return nil, err
+	}
+	if encoding == "proto" {
+		config.ContentType = runtime.ContentTypeProtobuf
+	}
+	client, object, err := restClient(config, kind)
+	if err != nil {
+		return nil, err
+	}
+	empty := memoryNow()
+	lw := cache.NewListWatchFromClient(client, kind, "", fields.Everything())
+	shared := cache.NewSharedIndexInformer(lw, object, 0, cache.Indexers{
+		cache.NamespaceIndex: cache.MetaNamespaceIndexFunc, "owner": byOwner, "field": byField,
+	})
+	var seen atomic.Int64
+	var last atomic.Int64
+	done := make(chan struct{})
+	started := time.Now()
+	registration, err := shared.AddEventHandler(cache.ResourceEventHandlerFuncs{UpdateFunc: func(_, _ any) {
+		last.Store(int64(time.Since(started)))
+		if seen.Add(1) == events {
+			close(done)
+		}
+	}})
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	started = time.Now()
+	go shared.RunWithContext(ctx)
+	for !shared.HasSynced() {
+		time.Sleep(time.Millisecond)
+	}
+	record := informerRecord{SyncSeconds: time.Since(started).Seconds()}
+	synced := memoryNow().over(empty)
+	record.RSSBytesAfterSync, record.RSSBytesPeak = synced.resident, synced.peak
+	for !registration.HasSynced() {
+		time.Sleep(time.Millisecond)
+	}
+	time.Sleep(settle)
+	record.Objects = len(shared.GetStore().ListKeys())
+	record.RSSBytesSettled = memoryNow().over(empty).resident
+	if events > 0 && server != "kubeconfig" {
+		asked := time.Since(started)
+		if err := post(fmt.Sprintf("%s/trigger?m=%d", server, events)); err != nil {
+			return nil, err
+		}
+		wait(done, &seen)
+		record.EventsDelivered = seen.Load()
+		record.EventsPerSecond = float64(record.EventsDelivered) / (time.Duration(last.Load()) - asked).Seconds()
+	}
+	end := memoryNow().over(empty)
+	record.RSSBytesAfterEvents, record.RSSBytesPeakOfAll = end.resident, end.peak
+	return record, nil
+}
+
+// wait returns when all events came, or none for a while.
+func wait(done <-chan struct{}, seen *atomic.Int64) {
+	for before := int64(-1); before != seen.Load(); {
+		before = seen.Load()
+		select {
+		case <-done:
+			return
+		case <-time.After(quiet):
+		}
+	}
+}
+
+func byOwner(object any) ([]string, error) {
+	accessor, err := meta.Accessor(object)
+	if err != nil {
+		return nil, err
+	}
+	if owner := metav1.GetControllerOfNoCopy(accessor); owner != nil {
+		return []string{string(owner.UID)}, nil
+	}
+	return nil, nil
+}
+
+func byField(object any) ([]string, error) {
+	switch object := object.(type) {
+	case *corev1.Pod:
+		return []string{object.Spec.NodeName}, nil
+	case *Widget:
+		return []string{object.Spec.Host}, nil
+	}
+	return nil, fmt.Errorf("%T is neither a pod nor a widget", object)
+}
+
+func restConfig(server string) (*rest.Config, error) {
+	config := &rest.Config{Host: server}
+	if server == "kubeconfig" {
+		var err error
+		if config, err = clientcmd.BuildConfigFromFlags("", os.Getenv("KUBECONFIG")); err != nil {
+			return nil, err
+		}
+	}
+	// Nothing here is to wait for a limit of the client's own.
+	config.QPS = -1
+	return config, nil
+}
+
+func restClient(config *rest.Config, kind string) (*rest.RESTClient, runtime.Object, error) {
+	scheme := runtime.NewScheme()
+	var object runtime.Object
+	if kind == "pods" {
+		if err := corev1.AddToScheme(scheme); err != nil {
+			return nil, nil, err
+		}
+		config.GroupVersion, config.APIPath, object = &corev1.SchemeGroupVersion, "/api", &corev1.Pod{}
+	} else {
+		addWidgets(scheme)
+		config.GroupVersion, config.APIPath, object = &widgets, "/apis", &Widget{}
+	}
+	config.NegotiatedSerializer = serializer.NewCodecFactory(scheme).WithoutConversion()
+	client, err := rest.RESTClientFor(config)
+	return client, object, err
+}
+
+func post(url string) error {
+	answer, err := http.Post(url, "", nil)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		return fmt.Errorf("POST %s: %s", url, answer.Status)
+	}
+	return nil
+}

@@ -1,0 +1,34 @@
+// Command clientgo measures client-go and controller-runtime beside kubewright, and prints the JSON lines that
+// kubewright's own benchmark prints.
+//
+//	clientgo queue
+//	clientgo informer URL|kubeconfig pods|widgets stream|list EVENTS json|proto
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+)
+
+func main() {
+	record, err := run(os.Args[1:])
+	if err == nil {
+		err = json.NewEncoder(os.Stdout).Encode(record)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "clientgo:", err)
+		os.Exit(1)
+	}
+}
+
+func run(arguments []string) (any, error) {
+	switch {
+	case len(arguments) == 6 && arguments[0] == "informer":
+		return informer(arguments[1:])
+	case len(arguments) == 1 && arguments[0] == "queue":
+		return queues()
+	default:
+		return nil, fmt.Errorf("usage: see the head of main.go; got %q", arguments)
+	}
+}

@@ -1,0 +1,105 @@
+//! Clients of the server that is measured, and what is asked of it beside the API.
+use std::path::PathBuf;
+
+use http::{Request, Response, StatusCode};
+use kube::client::Body;
+use kubewright::client::ConfigOptions;
+use kubewright::{Client, InformerFactory};
+use tower::service_fn;
+
+use crate::Result;
+
+/// Which server to measure against.
+#[derive(clap::Args, Clone, Debug)]
+#[group(required = true, multiple = false)]
+pub struct Server {
+    /// URL of a server of prepared objects
+    #[arg(long)]
+    pub url: Option<String>,
+    /// Kubeconfig of a cluster that holds objects already; nothing is triggered there
+    #[arg(long)]
+    pub kubeconfig: Option<PathBuf>,
+}
+
+/// How the initial state is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Strategy {
+    /// As a watch that begins with it.
+    Stream,
+    /// As a list in pages.
+    List,
+}
+
+impl Server {
+    /// Connects to it.
+    ///
+    /// # Errors
+    /// When there is no such kubeconfig, or the URL is none.
+    pub async fn client(&self) -> Result<Client> {
+        match &self.url {
+            Some(url) => Ok(Client::from_config(kube::Config::new(url.parse()?))?),
+            None => {
+                let options = ConfigOptions { kubeconfig: self.kubeconfig.clone(), ..ConfigOptions::default() };
+                Ok(Client::from_options(&options).await?)
+            }
+        }
+    }
+
+    /// Says whether events can be asked for.
+    pub fn has_trigger(&self) -> bool {
+        self.url.is_some()
+    }
+}
+
+/// Makes a factory whose informers begin by `strategy`.
+pub fn factory(client: &Client, strategy: Strategy) -> InformerFactory {
+    InformerFactory::new(match strategy {
+        Strategy::Stream => client.clone(),
+        Strategy::List => Client::new(without_watch_list(client.kube())),
+    })
+}
+
+/// Refuses what an API server without the feature WatchList would, in its words, so that clients list.
+fn without_watch_list(inner: kube::Client) -> kube::Client {
+    let namespace = inner.default_namespace().to_owned();
+    let service = service_fn(move |request: Request<Body>| {
+        let inner = inner.clone();
+        async move {
+            let query = request.uri().query().unwrap_or_default();
+            if query.split('&').any(|pair| pair == "sendInitialEvents=true") {
+                return Ok(refusal());
+            }
+            inner.send(request).await
+        }
+    });
+    kube::Client::new(service, namespace)
+}
+
+fn refusal() -> Response<Body> {
+    let status = serde_json::json!({
+        "kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Invalid", "code": 422,
+        "message": "sendInitialEvents: Forbidden: sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled",
+    });
+    let mut response = Response::new(Body::from(status.to_string().into_bytes()));
+    *response.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;
+    response
+}
+
+/// Asks for so many events on every open watch.
+///
+/// # Errors
+/// When the server does not know the request.
+pub async fn trigger(client: &Client, events: usize) -> Result<()> {
+    post(client, &format!("/trigger?m={events}")).await
+}
+
+/// Sends a request of the benchmark's own.
+///
+/// # Errors
+/// When the server does not know the request.
+pub async fn post(client: &Client, path: &str) -> Result<()> {
+    let request = Request::post(path).body(Body::empty())?;
+    let answer = client.kube().send(request).await?;
+    if answer.status().is_success() { Ok(()) } else { Err(format!("POST {path}: {}", answer.status()).into()) }
+}

@@ -1,0 +1,33 @@
+//! Benchmarks of kubewright beside its peers: a server of varied objects, and one measurement for each claim.
+//!
+//! The peers in Rust share this library, so that they are measured and reported with the same code; those in Go print the
+//! same JSON lines.
+pub mod cli;
+
+pub mod compare;
+
+pub mod connect;
+
+pub mod informer;
+
+pub mod objects;
+
+pub mod peers;
+
+pub mod process;
+
+pub mod queue;
+
+pub mod server;
+
+pub mod table;
+
+pub mod widget;
+
+pub use cli::main;
+
+/// What a benchmark ends with when it can not be run.
+pub type Error = Box<dyn std::error::Error + Send + Sync>;
+
+/// What a benchmark returns.
+pub type Result<T> = std::result::Result<T, Error>;
