@@ -4,6 +4,7 @@ use std::sync::Arc;
 use tokio::sync::{Semaphore, mpsc};
 
 use crate::reflector::{Closed, Delta, DeltaSink};
+use crate::wire::RawObject;
 
 /// Most deltas that wait. Enough that neither side waits for the other's next turn; 4,096 bookmarks are a few hundred KiB.
 pub const MAX_DELTAS: usize = 4096;
@@ -19,23 +20,56 @@ pub const MAX_BATCH: usize = 256;
 pub fn channel() -> (DeltaSender, DeltaReceiver) {
     let (queue, waiting) = mpsc::channel(MAX_DELTAS);
     let room = Arc::new(Semaphore::new(MAX_BYTES));
-    let sender = DeltaSender { queue, room: Arc::clone(&room) };
+    let sender = DeltaSender { queue, room: Arc::clone(&room), part: 0, transform: None };
     (sender, DeltaReceiver { waiting, room, taken: Vec::with_capacity(MAX_BATCH), held: 0 })
 }
 
-/// The reflector's end.
-#[derive(Debug)]
+/// What becomes of an object on its way into the queue, where client-go transforms objects, too.
+pub(crate) type TransformFn = Arc<dyn Fn(Arc<RawObject>) -> Arc<RawObject> + Send + Sync>;
+
+/// The reflector's end. Several reflectors may share a queue, and its bounds.
 pub struct DeltaSender {
-    queue: mpsc::Sender<(Delta, u32)>,
+    queue: mpsc::Sender<(usize, Delta, u32)>,
     room: Arc<Semaphore>,
+    part: usize,
+    transform: Option<TransformFn>,
+}
+
+impl DeltaSender {
+    /// Makes the end of one more reflector; its deltas carry the number `part`.
+    pub(crate) fn of_part(&self, part: usize) -> Self {
+        Self { queue: self.queue.clone(), room: Arc::clone(&self.room), part, transform: self.transform.clone() }
+    }
+
+    /// Changes every object that is pushed from here on.
+    pub(crate) fn transforming(self, transform: TransformFn) -> Self {
+        Self { transform: Some(transform), ..self }
+    }
+
+    fn transformed(&self, delta: Delta) -> Delta {
+        let Some(transform) = &self.transform else { return delta };
+        match delta {
+            Delta::Listed(object) => Delta::Listed(transform(object)),
+            Delta::Applied(object) => Delta::Applied(transform(object)),
+            Delta::Deleted(object) => Delta::Deleted(transform(object)),
+            Delta::ListStarted | Delta::Replaced(_) | Delta::Bookmark(_) => delta,
+        }
+    }
+}
+
+impl std::fmt::Debug for DeltaSender {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DeltaSender").field("part", &self.part).finish_non_exhaustive()
+    }
 }
 
 impl DeltaSink for DeltaSender {
     /// Appends `delta`; waits while the queue is full. Cancel safe: a push that is dropped has appended nothing.
     async fn push(&self, delta: Delta) -> Result<(), Closed> {
+        let delta = self.transformed(delta);
         let size = weigh(&delta);
         let room = self.room.acquire_many(size).await.map_err(|_| Closed)?;
-        self.queue.send((delta, size)).await.map_err(|_| Closed)?;
+        self.queue.send((self.part, delta, size)).await.map_err(|_| Closed)?;
         room.forget();
         Ok(())
     }
@@ -44,25 +78,26 @@ impl DeltaSink for DeltaSender {
 /// The store's end.
 #[derive(Debug)]
 pub struct DeltaReceiver {
-    waiting: mpsc::Receiver<(Delta, u32)>,
+    waiting: mpsc::Receiver<(usize, Delta, u32)>,
     room: Arc<Semaphore>,
-    taken: Vec<(Delta, u32)>,
+    taken: Vec<(usize, Delta, u32)>,
     held: usize,
 }
 
 impl DeltaReceiver {
-    /// Appends the next deltas to `batch`, in the order they were pushed; waits for at least one.
+    /// Appends the next deltas to `batch`, in the order they were pushed, each with the number of its reflector, which is
+    /// 0 if there is one; waits for at least one.
     ///
     /// The bytes of a batch count until the next call, so that what the store has not applied yet stays bounded too.
     /// Returns false when the sender is gone and nothing is left. Cancel safe.
-    pub async fn next_batch(&mut self, batch: &mut Vec<Delta>) -> bool {
+    pub async fn next_batch(&mut self, batch: &mut Vec<(usize, Delta)>) -> bool {
         self.room.add_permits(std::mem::take(&mut self.held));
         if self.waiting.recv_many(&mut self.taken, MAX_BATCH).await == 0 {
             return false;
         }
-        for (delta, size) in self.taken.drain(..) {
+        for (part, delta, size) in self.taken.drain(..) {
             self.held += size as usize;
-            batch.push(delta);
+            batch.push((part, delta));
         }
         true
     }
@@ -90,7 +125,6 @@ mod tests {
 
     use super::*;
     use crate::resource::ResourceVersion;
-    use crate::wire::RawObject;
 
     fn bookmark(version: usize) -> Delta {
         Delta::Bookmark(ResourceVersion::new(&version.to_string()))
@@ -101,7 +135,7 @@ mod tests {
         Delta::Applied(Arc::new(RawObject::parse(json.as_bytes()).unwrap()))
     }
 
-    fn name(delta: &Delta) -> String {
+    fn name((_, delta): &(usize, Delta)) -> String {
         match delta {
             Delta::Applied(object) => object.metadata().key.to_string(),
             Delta::Bookmark(version) => version.to_string(),

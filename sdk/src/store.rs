@@ -32,6 +32,8 @@ pub mod options;
 
 mod packed;
 
+mod parts;
+
 mod record;
 
 mod splice;

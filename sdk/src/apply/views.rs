@@ -10,9 +10,23 @@ use crate::resource::{ObjectKey, ResourceType};
 
 use super::own::Need;
 
-/// The informers of one controller, by number.
+/// The informers of one controller, by number: each namespace of one that holds several is a view of its own, because it
+/// has a watch of its own.
 #[derive(Debug, Default)]
-pub(crate) struct Views(Vec<Arc<SharedInformer>>);
+pub(crate) struct Views(Vec<View>);
+
+#[derive(Debug)]
+struct View {
+    informer: Arc<SharedInformer>,
+    /// Which of its targets.
+    part: usize,
+}
+
+impl View {
+    fn target(&self) -> &Target {
+        &self.informer.targets()[self.part]
+    }
+}
 
 /// Whether the object at a key is among what an informer watches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,10 +40,11 @@ enum Watched {
 impl Views {
     /// Takes the informers, each once.
     pub(crate) fn new<'a>(informers: impl IntoIterator<Item = &'a Arc<SharedInformer>>) -> Self {
-        let mut views = Vec::<Arc<SharedInformer>>::new();
+        let mut views = Vec::<View>::new();
         for informer in informers {
-            if !views.iter().any(|known| Arc::ptr_eq(known, informer)) {
-                views.push(Arc::clone(informer));
+            if !views.iter().any(|known| Arc::ptr_eq(&known.informer, informer)) {
+                let parts = 0..informer.targets().len();
+                views.extend(parts.map(|part| View { informer: Arc::clone(informer), part }));
             }
         }
         Self(views)
@@ -39,39 +54,39 @@ impl Views {
     ///
     /// Those of which this is not certain are left out: nobody may wait for what never comes.
     pub(super) fn showing(&self, resource: &ResourceType, key: &ObjectKey, object: &Value) -> Vec<usize> {
-        self.numbers(|informer| match watched(informer.target(), resource, key, object) {
+        self.numbers(|view| match watched(view.target(), resource, key, object) {
             Watched::Yes => true,
             Watched::No => false,
             // A change of what is cached shows in any case, be it as a deletion.
-            Watched::Perhaps => informer.uid(key).is_some(),
+            Watched::Perhaps => view.informer.uid(key).is_some(),
         })
     }
 
     /// Returns the views that may show an object under `key`.
     pub(super) fn watching(&self, resource: &ResourceType, key: &ObjectKey) -> Vec<usize> {
-        self.numbers(|informer| watched(informer.target(), resource, key, &Value::Null) != Watched::No)
+        self.numbers(|view| watched(view.target(), resource, key, &Value::Null) != Watched::No)
     }
 
     /// Returns the uid of the object that a view shows under `key`.
     pub(super) fn uid(&self, view: usize, key: &ObjectKey) -> Option<Box<str>> {
-        self.0[view].uid(key)
+        self.0[view].informer.uid(key)
     }
 
     /// Says whether a view shows it. A version that does not compare with the cache's counts as shown.
     pub(super) fn shows(&self, view: usize, need: Need<'_>) -> bool {
-        let informer = &self.0[view];
+        let View { informer, part } = &self.0[view];
         match need {
-            Need::Version(version) => informer.has_reached(version),
+            Need::Version(version) => informer.has_reached(*part, version),
             Need::Deleted(deleted) => !informer.has_alive(&deleted.key, &deleted.uid),
         }
     }
 
     /// Returns what tells of every change of the views.
     pub(crate) fn changes(&self) -> Vec<watch::Receiver<InformerStatus>> {
-        self.0.iter().map(|informer| informer.status()).collect()
+        self.0.iter().filter(|view| view.part == 0).map(|view| view.informer.status()).collect()
     }
 
-    fn numbers(&self, wanted: impl Fn(&SharedInformer) -> bool) -> Vec<usize> {
+    fn numbers(&self, wanted: impl Fn(&View) -> bool) -> Vec<usize> {
         (0..self.0.len()).filter(|&number| wanted(&self.0[number])).collect()
     }
 }

@@ -1,5 +1,6 @@
-//! Shares informers: one watch per (kind, scope, selector, view), however many callers.
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+//! Shares informers: one watch per (kind, scope, selector, namespaces, view, storage), however many callers.
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -12,8 +13,12 @@ use crate::delta;
 use crate::metrics::Snapshot;
 use crate::reflector::{ReflectorStatus, Target};
 use crate::resource::{Kind, ResourceType, Scope};
+use crate::store::{self, Storage};
 
+use super::options::InformerOptions;
 use super::runner::stopped;
+use super::shared::{Core, Targets};
+use super::transform::Transform;
 use super::{Informer, InformerStatus, SharedInformer};
 
 pub(crate) mod source;
@@ -21,10 +26,12 @@ pub(crate) mod source;
 use source::{ApiSource, Source};
 
 /// Makes informers and owns their tasks. Cheap to clone; dropping the last clone stops everything.
+///
+/// It does not keep informers itself: one ends with the last that holds it, as [`Informer`] tells.
 #[derive(Clone)]
 pub struct InformerFactory {
     owner: Arc<Owner>,
-    namespace: Option<String>,
+    namespaces: BTreeSet<String>,
 }
 
 impl InformerFactory {
@@ -35,38 +42,65 @@ impl InformerFactory {
 
     pub(crate) fn with_source(source: impl Source) -> Self {
         let owner = Owner { source: Box::new(source), informers: Mutex::default(), stop: watch::Sender::new(false) };
-        Self { owner: Arc::new(owner), namespace: None }
+        Self { owner: Arc::new(owner), namespaces: BTreeSet::new() }
     }
 
     /// Limits the informers of namespaced kinds that this handle is asked for to one namespace.
     ///
     /// Cluster-scoped kinds are not limited. A relation that is narrowed to a namespace of its own keeps that one.
     #[must_use]
-    pub fn in_namespace(mut self, namespace: &str) -> Self {
-        self.namespace = given(Some(namespace));
+    pub fn in_namespace(self, namespace: &str) -> Self {
+        self.in_namespaces([namespace])
+    }
+
+    /// Limits the informers of namespaced kinds that this handle is asked for to these namespaces, each watched on its own;
+    /// to none if there are none.
+    #[must_use]
+    pub fn in_namespaces<N: Into<String>>(mut self, namespaces: impl IntoIterator<Item = N>) -> Self {
+        self.namespaces = namespaces.into_iter().map(Into::into).filter(|name| !name.is_empty()).collect();
         self
     }
 
     /// Returns the informer of `K`, the same for every caller.
     pub fn informer<K: Kind>(&self) -> Informer<K> {
-        self.narrowed(&Narrow::default())
+        self.informer_with(InformerOptions::default())
+    }
+
+    /// Returns the informer of `K` that `options` describe, the same for every caller that describes the same.
+    pub fn informer_with<K: Kind>(&self, options: InformerOptions) -> Informer<K> {
+        let handlers = options.handlers;
+        Informer::new(self.describe(ResourceType::of::<K>(), options)).serving(handlers)
     }
 
     /// Returns the informer of a part of `K`, the same for every caller that asks for the same part.
     pub fn narrowed<K: Kind>(&self, narrow: &Narrow) -> Informer<K> {
-        Informer::new(self.shared(ResourceType::of::<K>(), narrow))
+        self.informer_with(narrow.into())
     }
 
     /// Returns the informer of a part of a kind without its type, the same for every caller that asks for the same part.
     pub(crate) fn shared(&self, resource: ResourceType, narrow: &Narrow) -> Arc<SharedInformer> {
-        let target = self.target(resource, narrow);
+        self.describe(resource, narrow.into())
+    }
+
+    fn describe(&self, resource: ResourceType, options: InformerOptions) -> Arc<SharedInformer> {
+        let targets = self.targets(resource, &options);
+        // A server that does not know of metadata sends whole objects.
+        let storage = if targets.whole.metadata_only { Storage::Metadata } else { options.storage };
+        let identity = Identity { targets, storage, transform: options.transform };
         let mut informers = self.owner.informers();
-        let known = informers.all.iter().find(|known| *known.target() == target);
-        known.cloned().unwrap_or_else(|| {
-            let shared = SharedInformer::new(target);
-            informers.all.push(Arc::clone(&shared));
-            shared
-        })
+        // Whoever else holds it may let go of it at any time, but not of the one that is returned.
+        let known = informers.all.iter().filter(|known| known.identity == identity);
+        let known = known.filter_map(|known| known.informer.upgrade()).next();
+        let informer = known.unwrap_or_else(|| {
+            let store = store::Options { storage, budget: options.budget };
+            let informer = SharedInformer::new(identity.targets.clone(), store);
+            informers.all.retain(|known| known.informer.strong_count() > 0);
+            informers.all.push(Known { identity, informer: Arc::downgrade(&informer), started: false });
+            informer
+        });
+        drop(informers);
+        informer.require(options.presence);
+        informer
     }
 
     /// Starts every informer that was asked for and is not running yet. Call again for later ones.
@@ -78,67 +112,60 @@ impl InformerFactory {
     pub fn start(&self) {
         let Owner { source, stop, .. } = &*self.owner;
         let mut informers = self.owner.informers();
-        let Informers { all, started, tasks } = &mut *informers;
+        let Informers { all, tasks } = &mut *informers;
         if *stop.borrow() {
             tracing::warn!("informers are not started: their factory has been shut down");
             return;
         }
-        for informer in &all[*started..] {
-            let (sender, receiver) = delta::channel();
-            let opened = source.open(informer.target(), sender);
-            let Some(run) = informer.run(receiver, opened.status, stop.subscribe()) else { continue };
-            tasks.spawn(run);
-            let mut stop = stop.subscribe();
-            tasks.spawn(async move {
-                tokio::select! {
-                    () = stopped(&mut stop) => {}
-                    () = opened.run => {}
-                }
-            });
+        while tasks.try_join_next().is_some() {}
+        for known in all.iter_mut().filter(|known| !known.started) {
+            let Some(informer) = known.informer.upgrade() else { continue };
+            known.started = true;
+            open(&**source, &known.identity, &informer, stop, tasks);
         }
-        *started = all.len();
     }
 
     /// Waits until every started informer holds its first whole list; returns the moment the last one does.
+    ///
+    /// An informer that nobody holds any more is not waited for.
     ///
     /// # Errors
     /// [`SyncError`] names each kind that is late after `timeout` and why.
     pub async fn wait_for_cache_sync(&self, timeout: Duration) -> Result<(), SyncError> {
         let waiting = self.owner.started();
-        let all_synced = async {
+        let settled = async {
             for informer in &waiting {
-                // Fails only without a sender, which the factory keeps alive.
-                let _ = informer.status().wait_for(|status| status.synced).await;
+                // Cannot fail: what is waited for holds the sender.
+                let _ = informer.status.subscribe().wait_for(|status| status.synced || status.stopped).await;
             }
         };
         let mut stop = self.owner.stop.subscribe();
-        let why = tokio::select! {
+        let (why, ended) = tokio::select! {
             biased;
-            () = all_synced => return Ok(()),
-            () = stopped(&mut stop) => "the informers were shut down".to_owned(),
-            () = clock::sleep(timeout) => format!("no whole list within {timeout:?}"),
+            () = stopped(&mut stop) => ("the informers were shut down".to_owned(), true),
+            () = settled => (String::new(), false),
+            () = clock::sleep(timeout) => (format!("no whole list within {timeout:?}"), false),
         };
-        let late = waiting.iter().filter_map(|informer| late(informer, &why));
-        Err(SyncError { late: late.collect() })
+        let late: Vec<_> = waiting.iter().filter_map(|informer| late(informer, &why, ended)).collect();
+        if late.is_empty() { Ok(()) } else { Err(SyncError { late }) }
     }
 
-    /// What every informer is doing now, in the order in which they were asked for first.
+    /// What every informer is doing now, in the order in which they were asked for first. Where one holds several
+    /// namespaces, its target names them all, separated by commas.
     pub fn status(&self) -> Vec<(Target, InformerStatus)> {
-        let informers = self.owner.informers();
-        informers.all.iter().map(|informer| (informer.target().clone(), informer.status().borrow().clone())).collect()
+        let informers = self.owner.all();
+        informers.iter().map(|informer| (informer.target().clone(), informer.status().borrow().clone())).collect()
     }
 
-    /// What the reflector of every informer that has been started tells of itself: lists, watches, how far it is behind.
+    /// What every reflector of every informer that has been started tells of itself: lists, watches, how far it is behind.
     pub fn reflectors(&self) -> Vec<(Target, ReflectorStatus)> {
-        let started = self.owner.started();
-        started.iter().filter_map(|informer| Some((informer.target().clone(), informer.reflector()?))).collect()
+        self.owner.all().iter().flat_map(|informer| informer.reflectors()).collect()
     }
 
-    /// Adds what every informer and its reflector show now to `snapshot`: counters and gauges labelled with the kind, as
-    /// logs and readiness name it. There are as many series as informers, times a constant.
+    /// Adds what every informer and its reflectors show now to `snapshot`: counters and gauges labelled with the kind, as
+    /// logs and readiness name it. There are as many series as watches, times a constant.
     pub fn collect(&self, snapshot: &mut Snapshot) {
-        let informers = self.owner.informers().all.clone();
-        informers.iter().for_each(|informer| informer.collect(snapshot));
+        self.owner.all().iter().for_each(|informer| informer.collect(snapshot));
     }
 
     /// Stops every informer and waits for their tasks to end, and for handlers to return from the call they are in.
@@ -150,32 +177,62 @@ impl InformerFactory {
         while tasks.join_next().await.is_some() {}
     }
 
-    fn target(&self, resource: ResourceType, narrow: &Narrow) -> Target {
-        let namespace = match resource.scope {
-            Scope::Namespaced => given(narrow.namespace.as_deref()).or_else(|| self.namespace.clone()),
-            Scope::Cluster => None,
+    fn targets(&self, resource: ResourceType, options: &InformerOptions) -> Targets {
+        let namespaces = match resource.scope {
+            Scope::Namespaced if options.namespaces.is_empty() => self.namespaces.clone(),
+            Scope::Namespaced => options.namespaces.clone(),
+            Scope::Cluster => BTreeSet::new(),
         };
-        Target {
+        let all = Target {
             resource,
-            namespace,
-            labels: given(narrow.labels.as_deref()),
-            fields: given(narrow.fields.as_deref()),
-            metadata_only: narrow.view == View::Metadata,
+            namespace: None,
+            labels: options.labels.clone(),
+            fields: options.fields.clone(),
+            metadata_only: options.view == View::Metadata,
+        };
+        if namespaces.is_empty() {
+            return all.into();
         }
+        let of = |namespace: String| Target { namespace: Some(namespace), ..all.clone() };
+        let joined = namespaces.iter().map(String::as_str).collect::<Vec<_>>().join(",");
+        Targets { whole: of(joined), each: namespaces.into_iter().map(of).collect() }
     }
 }
 
-/// Reads an empty restriction as none, so that both name the same informer.
-fn given(restriction: Option<&str>) -> Option<String> {
-    restriction.filter(|restriction| !restriction.is_empty()).map(str::to_owned)
+/// Runs an informer and what feeds it, until it is to end.
+fn open(
+    source: &dyn Source,
+    identity: &Identity,
+    informer: &SharedInformer,
+    stop: &watch::Sender<bool>,
+    tasks: &mut JoinSet<()>,
+) {
+    let (mut sender, receiver) = delta::channel();
+    if let Some(transform) = identity.transform.clone() {
+        sender = sender.transforming(Arc::new(move |object| transform.apply(object)));
+    }
+    let opened = identity.targets.each.iter().enumerate();
+    let opened: Vec<_> = opened.map(|(part, target)| source.open(target, sender.of_part(part))).collect();
+    let statuses = opened.iter().map(|opened| opened.status.clone()).collect();
+    let Some(run) = informer.run(receiver, statuses, stop.subscribe()) else { return };
+    tasks.spawn(run);
+    for opened in opened {
+        let end = informer.end(stop.subscribe());
+        tasks.spawn(async move {
+            tokio::select! {
+                () = end => {}
+                () = opened.run => {}
+            }
+        });
+    }
 }
 
-/// Says why the informer is late, if it is.
-fn late(informer: &SharedInformer, why: &str) -> Option<String> {
-    let status = informer.status();
-    let status = status.borrow();
-    let why = status.failure.as_ref().map_or(why, |failure| &failure.message);
-    (!status.synced).then(|| format!("{}: {why}", informer.target().resource))
+/// Says why the informer is late, if it is. One that has stopped alone is waited for by nobody.
+fn late(informer: &Core, why: &str, all_ended: bool) -> Option<String> {
+    let status = informer.status.borrow();
+    let why = status.failure.as_ref().or(status.missing.as_ref()).map_or(why, |failure| &failure.message);
+    let is_late = !status.synced && (all_ended || !status.stopped);
+    is_late.then(|| format!("{}: {why}", informer.targets.whole.resource))
 }
 
 /// Some caches did not sync in time.
@@ -196,11 +253,23 @@ struct Owner {
 
 #[derive(Default)]
 struct Informers {
-    /// In the order in which they were asked for; one for each target.
-    all: Vec<Arc<SharedInformer>>,
-    /// How many of `all`, from the front, have been started.
-    started: usize,
+    /// In the order in which they were asked for; one for each identity.
+    all: Vec<Known>,
     tasks: JoinSet<()>,
+}
+
+struct Known {
+    identity: Identity,
+    informer: Weak<SharedInformer>,
+    started: bool,
+}
+
+/// What callers must agree upon to share an informer.
+#[derive(PartialEq)]
+struct Identity {
+    targets: Targets,
+    storage: Storage,
+    transform: Option<Transform>,
 }
 
 impl Owner {
@@ -208,16 +277,23 @@ impl Owner {
         self.informers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn started(&self) -> Vec<Arc<SharedInformer>> {
+    /// Returns those that somebody holds.
+    fn all(&self) -> Vec<Arc<SharedInformer>> {
+        self.informers().all.iter().filter_map(|known| known.informer.upgrade()).collect()
+    }
+
+    /// Returns those that were started, without holding them.
+    fn started(&self) -> Vec<Arc<Core>> {
         let informers = self.informers();
-        informers.all[..informers.started].to_vec()
+        let started = informers.all.iter().filter(|known| known.started);
+        started.filter_map(|known| Some(Arc::clone(known.informer.upgrade()?.core()))).collect()
     }
 }
 
 impl std::fmt::Debug for InformerFactory {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let targets = self.owner.informers().all.iter().map(|informer| informer.target().clone()).collect::<Vec<_>>();
-        f.debug_struct("InformerFactory").field("namespace", &self.namespace).field("targets", &targets).finish()
+        let targets: Vec<_> = self.owner.all().iter().map(|informer| informer.target().clone()).collect();
+        f.debug_struct("InformerFactory").field("namespaces", &self.namespaces).field("targets", &targets).finish()
     }
 }
 

@@ -3,6 +3,7 @@ use std::future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::stream::{self, BoxStream, StreamExt as _};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -15,27 +16,34 @@ use crate::store::decode::Envelope;
 use crate::store::{Put, Writer};
 use crate::wire::RawObject;
 
+use super::InformerStatus;
 use super::event::{Event, FinalState};
 use super::handler::Progress;
 use super::handler::delivery::Delivery;
+use super::options::Presence;
+use super::presence::Reports;
 use super::resync::Resync;
-use super::{Arrival, InformerStatus, SharedInformer};
+use super::shared::{Arrival, Core};
 
 /// How many deltas are applied before other tasks of the thread, and handlers that came meanwhile, get their turn:
 /// a few milliseconds when an index decodes every object.
 const SLICE: usize = 128;
 
-/// Runs a [`SharedInformer`]. There is one for each informer, so starting twice cannot happen.
+/// Runs an informer. There is one for each, so starting twice cannot happen.
 pub(super) struct Runner {
-    informer: Arc<SharedInformer>,
+    informer: Arc<Core>,
     writer: Writer,
     handlers: Vec<Attached>,
     /// Tasks of handlers, and the making of a dictionary; dropping the runner stops them.
     tasks: JoinSet<()>,
     /// Whether the writer may have something to do about how objects are packed.
     tending: bool,
+    /// Which parts have not had a whole list.
+    awaited: Vec<usize>,
     synced: bool,
-    failure: Option<Arc<Failure>>,
+    reports: Reports,
+    /// Why nothing more will come, if so.
+    ended: Option<Arc<Failure>>,
     /// Events that were merged for handlers that are gone.
     merged: u64,
 }
@@ -47,49 +55,49 @@ struct Attached {
 }
 
 impl Runner {
-    pub(super) fn new(informer: Arc<SharedInformer>, writer: Writer) -> Self {
+    pub(super) fn new(informer: Arc<Core>, writer: Writer) -> Self {
+        let parts = informer.targets.each.len();
         Self {
             informer,
             writer,
             handlers: Vec::new(),
             tasks: JoinSet::new(),
             tending: false,
+            awaited: (0..parts).collect(),
             synced: false,
-            failure: None,
+            reports: Reports::new(parts),
+            ended: None,
             merged: 0,
         }
     }
 
-    /// Runs until `stop` says so, then waits for handlers to return from the call they are in.
+    /// Runs until `end`, then waits for handlers to return from the call they are in.
     ///
     /// Goes on serving handlers from the store if the source of `deltas` ends.
     pub(super) async fn run(
         mut self,
         mut deltas: DeltaReceiver,
-        mut reflector: watch::Receiver<ReflectorStatus>,
-        mut stop: watch::Receiver<bool>,
+        reflectors: Vec<watch::Receiver<ReflectorStatus>>,
+        end: impl Future<Output = ()> + Send,
     ) {
+        let mut reports = stream::select_all(reflectors.into_iter().enumerate().map(reports));
+        let mut end = std::pin::pin!(end);
         let mut batch = Vec::new();
-        let (mut flowing, mut reporting) = (true, true);
+        let mut flowing = true;
         loop {
             tokio::select! {
                 biased;
-                () = stopped(&mut stop) => break,
+                () = &mut end => break,
                 () = self.informer.changed.notified() => {
                     self.admit();
                     self.tending = true;
                 }
-                changed = reflector.changed(), if reporting => {
-                    reporting = changed.is_ok();
-                    if reporting {
-                        self.failure = reflector.borrow_and_update().failure.clone();
-                    }
-                }
+                Some((part, failure)) = reports.next() => self.report(part, failure),
                 more = deltas.next_batch(&mut batch), if flowing => {
                     flowing = more;
                     self.apply_all(&mut batch).await;
                     if !flowing {
-                        self.failure = Some(Arc::new(self.ended()));
+                        self.ended = Some(Arc::new(self.why_ended()));
                     }
                     self.refine();
                 }
@@ -104,19 +112,20 @@ impl Runner {
         while self.tasks.join_next().await.is_some() {}
     }
 
-    async fn apply_all(&mut self, batch: &mut Vec<Delta>) {
-        for (position, delta) in batch.drain(..).enumerate() {
+    async fn apply_all(&mut self, batch: &mut Vec<(usize, Delta)>) {
+        for (position, (part, delta)) in batch.drain(..).enumerate() {
             if position > 0 && position % SLICE == 0 {
                 self.publish();
                 tokio::task::yield_now().await;
                 self.admit();
             }
-            self.apply(delta);
+            self.apply(part, delta);
         }
     }
 
     /// Applies one delta: the store first, so that a handler that reads it finds at least what it is told of.
-    fn apply(&mut self, delta: Delta) {
+    fn apply(&mut self, part: usize, delta: Delta) {
+        self.writer.enter(part);
         match delta {
             Delta::ListStarted => self.writer.begin_list(),
             Delta::Listed(object) | Delta::Applied(object) => self.put(object),
@@ -126,7 +135,7 @@ impl Runner {
                     self.deleted(removed.last, final_state);
                 }
             }
-            Delta::Replaced(version) => self.replaced(version),
+            Delta::Replaced(version) => self.replaced(part, version),
             Delta::Bookmark(version) => self.writer.bookmark(&version),
         }
     }
@@ -151,14 +160,40 @@ impl Runner {
         self.dispatch(&Event::Deleted { last: Arc::new(last), final_state });
     }
 
-    fn replaced(&mut self, version: ResourceVersion) {
+    fn replaced(&mut self, part: usize, version: ResourceVersion) {
         for last in self.writer.finish_list(version) {
             self.deleted(last, FinalState::Unknown);
         }
-        if !self.synced {
-            self.synced = true;
+        self.awaited.retain(|awaited| *awaited != part);
+        if self.awaited.is_empty() {
+            self.sync();
+        }
+    }
+
+    fn sync(&mut self) {
+        if !std::mem::replace(&mut self.synced, true) {
             for handler in &mut self.handlers {
                 handler.delivery.end_initial_list();
+            }
+        }
+    }
+
+    /// Takes in what fails at the reflector of a part, and what that means for a kind that need not be there.
+    fn report(&mut self, part: usize, failure: Option<Arc<Failure>>) {
+        self.reports.report(part, failure);
+        let presence = self.informer.presence();
+        if presence == Presence::Optional && self.reports.missing(presence).is_some() {
+            self.sync();
+        }
+        if self.reports.is_gone(presence) && self.informer.store.len() > 0 {
+            let kind = &self.informer.targets.whole.resource;
+            tracing::warn!(%kind, "the API server does not know the kind any more: its objects are gone");
+            for part in 0..self.informer.targets.each.len() {
+                self.writer.enter(part);
+                self.writer.begin_list();
+                for last in self.writer.finish_list(self.informer.store.version()) {
+                    self.deleted(last, FinalState::Unknown);
+                }
             }
         }
     }
@@ -231,18 +266,21 @@ impl Runner {
 
     /// Tells of what readers can see and handlers have seen. Called after both.
     fn publish(&self) {
-        let store = &self.informer.store;
+        let (store, presence) = (&self.informer.store, self.informer.presence());
         let now = InformerStatus {
             synced: self.synced,
             version: store.version(),
-            failure: self.failure.clone(),
+            versions: self.writer.versions(),
+            failure: self.ended.clone().or_else(|| self.reports.failure(presence)),
+            missing: self.reports.missing(presence),
             objects: store.len(),
             over_budget: store.keep_budget(),
             merged: self.merged + self.handlers.iter().map(|handler| handler.progress.merged()).sum::<u64>(),
+            stopped: false,
         };
         self.informer.status.send_if_modified(|status| {
             if now.over_budget && !status.over_budget {
-                let (kind, objects) = (&self.informer.target.resource, now.objects);
+                let (kind, objects) = (&self.informer.targets.whole.resource, now.objects);
                 tracing::warn!(%kind, objects, "the cache takes more than its budget: cache less, or allow more");
             }
             let news = !now.is(status);
@@ -251,8 +289,8 @@ impl Runner {
         });
     }
 
-    fn ended(&self) -> Failure {
-        let message = format!("the watch of {} has ended; restart the operator", self.informer.target.resource);
+    fn why_ended(&self) -> Failure {
+        let message = format!("the watch of {} has ended; restart the operator", self.informer.targets.whole.resource);
         tracing::error!("{message}");
         Failure { reason: FailureReason::Other, message, attempts: 1, retry_in: Duration::MAX }
     }
@@ -262,6 +300,18 @@ impl Drop for Runner {
     fn drop(&mut self) {
         self.informer.close();
     }
+}
+
+/// What fails at a reflector, each time that changes.
+fn reports(
+    (part, reflector): (usize, watch::Receiver<ReflectorStatus>),
+) -> BoxStream<'static, (usize, Option<Arc<Failure>>)> {
+    let next = move |mut reflector: watch::Receiver<ReflectorStatus>| async move {
+        reflector.changed().await.ok()?;
+        let failure = reflector.borrow_and_update().failure.clone();
+        Some(((part, failure), reflector))
+    };
+    stream::unfold(reflector, next).boxed()
 }
 
 /// Waits until then, and long enough for other tasks of the thread to have their turn; for ever without a time.

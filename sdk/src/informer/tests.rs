@@ -8,11 +8,14 @@ use tokio::task::JoinSet;
 
 use crate::delta::{self, DeltaSender};
 use crate::reflector::{Delta, DeltaSink as _};
+use crate::reflector::{ReflectorStatus, Target};
 use crate::resource::ResourceType;
+use crate::store::Options;
 use crate::store::fixture::{ConfigMapFixture, config_map, key};
 
 use super::event::{Event, FinalState};
 use super::handler::{BUFFER_BOUND, Deleted, Handle};
+use super::options::Presence;
 use super::*;
 
 mod failures;
@@ -41,12 +44,13 @@ impl Script {
             fields: None,
             metadata_only: false,
         };
-        let shared = SharedInformer::new(target);
+        let shared = SharedInformer::new(target.into(), Options::default());
+        shared.require(Presence::Required);
         let (deltas, receiver) = delta::channel();
         let (reflector, status) = watch::channel(ReflectorStatus::default());
         let (stop, stopped) = watch::channel(false);
         let mut tasks = JoinSet::new();
-        tasks.spawn(shared.run(receiver, status, stopped).unwrap());
+        tasks.spawn(shared.run(receiver, vec![status], stopped).unwrap());
         Self { informer: Informer::new(shared), deltas, reflector, stop, tasks }
     }
 
@@ -376,7 +380,7 @@ async fn i13_an_informer_runs_once() {
     let script = Script::new();
     let (_deltas, receiver) = delta::channel();
     let (_, status) = watch::channel(ReflectorStatus::default());
-    assert!(script.informer.shared().run(receiver, status, script.stop.subscribe()).is_none());
+    assert!(script.informer.shared().run(receiver, vec![status], script.stop.subscribe()).is_none());
 }
 
 #[tokio::test]

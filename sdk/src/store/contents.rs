@@ -169,9 +169,13 @@ impl Contents {
         self.entries[entry as usize].epoch.store(epoch, Relaxed);
     }
 
-    /// Returns the entries that the list of `epoch` did not confirm.
-    pub(super) fn unconfirmed(&self, epoch: u32) -> impl Iterator<Item = u32> {
-        self.all().filter(move |&entry| self.entries[entry as usize].epoch.load(Relaxed) != epoch)
+    /// Returns the entries of a namespace, or of all, that the list of `epoch` did not confirm.
+    pub(super) fn unconfirmed(&self, epoch: u32, namespace: Option<&str>) -> impl Iterator<Item = u32> {
+        // No entry has the text of a namespace that is not in the index.
+        let listed = namespace.map(|name| self.indexes.built_in[BY_NAMESPACE].find(TextRef::of(name)));
+        let within = move |entry: &Entry| listed.is_none_or(|listed| listed == Some(entry.links[BY_NAMESPACE].value));
+        let unconfirmed = move |entry: &Entry| within(entry) && entry.epoch.load(Relaxed) != epoch;
+        self.all().filter(move |&entry| unconfirmed(&self.entries[entry as usize]))
     }
 
     /// Stores an object, given as a whole record, with its index values; returns the record it replaced, to be dropped

@@ -7,6 +7,7 @@ use crate::wire::RawObject;
 use super::codec::{PLAIN, Packer};
 use super::decode::Envelope;
 use super::packed::Packed;
+use super::parts::Parts;
 use super::record::{self, Head, Scratch};
 use super::text::Text;
 use super::training::{self, Refinement, Training};
@@ -15,9 +16,7 @@ use super::{Reported, Storage, Store};
 /// The write side: there is one for each store.
 pub(crate) struct Writer {
     pub(super) store: Arc<Store>,
-    /// Number of the current list; an entry that carries another one was not listed by it.
-    epoch: u32,
-    listing: bool,
+    parts: Parts,
     packer: Packer,
     pub(super) training: Training,
     scratch: Scratch,
@@ -71,8 +70,7 @@ impl Writer {
     pub(super) fn new(store: Arc<Store>) -> Self {
         Self {
             store,
-            epoch: 0,
-            listing: false,
+            parts: Parts::new(vec![None]),
             packer: Packer::default(),
             training: Training::default(),
             scratch: Scratch::default(),
@@ -80,10 +78,25 @@ impl Writer {
         }
     }
 
-    /// Begins a list: what is neither put before [`Writer::finish_list`] is gone.
+    /// Divides the kind by namespaces that are listed and watched each on its own; one `None` is everything at once. Before
+    /// the first write.
+    pub(crate) fn divided(self, namespaces: Vec<Option<String>>) -> Self {
+        Self { parts: Parts::new(namespaces), ..self }
+    }
+
+    /// Says of which part, by its position, what follows is.
+    pub(crate) fn enter(&mut self, part: usize) {
+        self.parts.enter(part);
+    }
+
+    /// Returns the version of each part if there are several.
+    pub(crate) fn versions(&self) -> Vec<ResourceVersion> {
+        self.parts.versions()
+    }
+
+    /// Begins a list of the part: what of it is not put before [`Writer::finish_list`] is gone.
     pub(crate) fn begin_list(&mut self) {
-        self.epoch = self.epoch.wrapping_add(1);
-        self.listing = true;
+        self.parts.begin_list();
     }
 
     /// Wraps an object that has arrived, without what the form of this store leaves out.
@@ -91,7 +104,7 @@ impl Writer {
         Envelope::new(self.cut(object))
     }
 
-    /// Stores an object. The version moves with it, but not during a list.
+    /// Stores an object. The version moves with it, but not during the list of its part.
     pub(crate) fn put(&mut self, envelope: &Envelope) -> Put {
         let stored = self.stored(envelope.object());
         if matches!(stored, Stored::Same) {
@@ -114,11 +127,11 @@ impl Writer {
             let mut contents = self.store.write();
             // An index may have come meanwhile: without its values the object would be missing from it.
             if contents.indexes.projections().len() == values.len() {
-                let replaced = contents.insert(key, &self.scratch.whole, values, self.epoch);
+                let replaced = contents.insert(key, &self.scratch.whole, values, self.parts.epoch());
                 let stamp = contents.last_stamp();
                 let decoded = self.store.hot.remove(key);
-                if !self.listing {
-                    contents.advance(&envelope.metadata().resource_version);
+                if let Some(version) = self.parts.moved(&envelope.metadata().resource_version) {
+                    contents.advance(version);
                 }
                 drop(contents);
                 drop((replaced, decoded));
@@ -148,8 +161,8 @@ impl Writer {
         let removed = {
             let mut contents = self.store.write();
             let removed = contents.remove(&metadata.key);
-            if !self.listing {
-                contents.advance(&metadata.resource_version);
+            if let Some(version) = self.parts.moved(&metadata.resource_version) {
+                contents.advance(version);
             }
             (removed, self.store.hot.remove(&metadata.key))
         };
@@ -160,12 +173,12 @@ impl Writer {
         Some(Removed { last, final_state_known })
     }
 
-    /// Ends a list: removes what it did not confirm, then moves the version, to wherever the server says.
+    /// Ends the list of the part: removes what of it was not confirmed, then moves the version, to wherever the server says
+    /// if there is but one part.
     ///
     /// Returns what was removed. A list that never began removes nothing.
     pub(crate) fn finish_list(&mut self, version: ResourceVersion) -> Vec<Envelope> {
-        let vanished = if self.listing { self.unconfirmed() } else { Vec::new() };
-        self.listing = false;
+        let vanished = if self.parts.end_list() { self.unconfirmed() } else { Vec::new() };
         let mut removed = Vec::with_capacity(vanished.len());
         for key in &vanished {
             self.store.quarantined().remove(key);
@@ -175,21 +188,21 @@ impl Writer {
             drop(contents);
             drop(removed);
         }
-        self.store.write().version = version;
+        self.store.write().version = self.parts.set(version);
         self.train_first(training::FEWEST_OBJECTS);
         removed
     }
 
     /// Moves the version: the server says that nothing else changed up to it.
     pub(crate) fn bookmark(&mut self, version: &ResourceVersion) {
-        if !self.listing {
+        if let Some(version) = self.parts.moved(version) {
             self.store.write().advance(version);
         }
     }
 
     /// Returns work that makes the store smaller, when there is any: for a thread that may block.
     pub(crate) fn refinement(&mut self) -> Option<Refinement> {
-        if self.listing || self.repacking.is_some() || self.packer.number() == PLAIN {
+        if self.parts.is_listing() || self.repacking.is_some() || self.packer.number() == PLAIN {
             return None;
         }
         self.training.refinement(&self.store)
@@ -216,7 +229,7 @@ impl Writer {
         if new.resource_version.is_empty() || !head.has_version(&new.resource_version) {
             return Stored::Earlier(contents.copy(entry));
         }
-        contents.confirm(entry, self.epoch);
+        contents.confirm(entry, self.parts.epoch());
         Stored::Same
     }
 
@@ -228,7 +241,8 @@ impl Writer {
     }
 
     fn unconfirmed(&self) -> Vec<ObjectKey> {
-        self.store.keys_of(|contents, add| contents.unconfirmed(self.epoch).for_each(add))
+        let (epoch, namespace) = (self.parts.epoch(), self.parts.namespace());
+        self.store.keys_of(|contents, add| contents.unconfirmed(epoch, namespace).for_each(add))
     }
 
     /// Makes the first dictionary when there is enough to make it of.
@@ -308,6 +322,6 @@ impl Writer {
 
 impl std::fmt::Debug for Writer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Writer").field("store", &self.store).field("epoch", &self.epoch).finish_non_exhaustive()
+        f.debug_struct("Writer").field("store", &self.store).field("parts", &self.parts).finish_non_exhaustive()
     }
 }

@@ -21,6 +21,14 @@ use crate::store::fixture::{config_map, key};
 use super::source::Opened;
 use super::*;
 
+mod lifetime;
+
+mod namespaces;
+
+mod presence;
+
+mod transforms;
+
 /// Hands the ends of each stream that the factory opens to the test.
 struct Scripted {
     opened: mpsc::UnboundedSender<Stream>,

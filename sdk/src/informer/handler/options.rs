@@ -25,6 +25,11 @@ impl HandlerOptions {
         self
     }
 
+    /// Takes what was not said from `default`.
+    pub(in crate::informer) fn or(self, default: Self) -> Self {
+        Self { resync_period: self.resync_period.or(default.resync_period) }
+    }
+
     /// Returns the period, if there is to be a resync.
     pub(in crate::informer) fn resync(self) -> Option<Duration> {
         self.resync_period.filter(|period| !period.is_zero()).map(|period| period.max(MIN_RESYNC_PERIOD))

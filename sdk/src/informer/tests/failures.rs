@@ -1,5 +1,7 @@
 //! What fails, and how it shows.
-use crate::reflector::FailureReason;
+use std::time::Duration;
+
+use crate::reflector::{Failure, FailureReason};
 
 use super::*;
 

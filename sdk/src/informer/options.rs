@@ -1,0 +1,143 @@
+//! What one informer holds, and how: options as a value.
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::declare::{Narrow, View};
+use crate::store::{Budget, Storage};
+
+use super::handler::HandlerOptions;
+use super::transform::Transform;
+
+/// What one informer holds, and how. The default is every object of the kind that the factory's namespaces have.
+///
+/// Callers whose namespaces, selectors, view, storage and transform are the same share one informer, and so one watch and
+/// one copy; what else they say is settled as each method tells.
+///
+/// ```
+/// use k8s_openapi::api::core::v1::ConfigMap;
+/// use kubewright::informer::options::{InformerOptions, Presence};
+/// use kubewright::{Informer, InformerFactory};
+///
+/// fn settings(factory: &InformerFactory) -> Informer<ConfigMap> {
+///     factory.informer_with(InformerOptions::default().namespaces(["shop", "bank"]).labels("app=settings"))
+/// }
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct InformerOptions {
+    pub(super) namespaces: BTreeSet<String>,
+    pub(super) labels: Option<String>,
+    pub(super) fields: Option<String>,
+    pub(super) view: View,
+    pub(super) storage: Storage,
+    pub(super) budget: Budget,
+    pub(super) presence: Presence,
+    pub(super) transform: Option<Transform>,
+    pub(super) handlers: HandlerOptions,
+}
+
+/// What to make of a kind that the API server does not know, because its CRD is not installed (yet).
+///
+/// The kind is asked for again and again, each time after a longer wait up to 30 s, so that it is cached within half a
+/// minute once it is there. Where callers of one informer differ, the strictest counts: the order is that of the variants.
+///
+/// A kind may also vanish: deleting a CRD deletes its objects first, and what the watch tells of that is applied as ever.
+/// If the watch missed it, a required kind keeps what was cached, and fails. Any other is gone with all its objects: after
+/// three answers in a row that the kind is unknown they are deleted, with an unknown final state. What has synced stays
+/// synced.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Presence {
+    /// The informer counts as synced, with no objects, while the kind is unknown; objects that come later are added as
+    /// new ones.
+    Optional,
+    /// The informer does not sync before the kind is known, and that is no failure.
+    Awaited,
+    /// A kind that is unknown is a failure, which readiness and the error of a wait name.
+    #[default]
+    Required,
+}
+
+impl InformerOptions {
+    /// Keeps only objects of these namespaces, by one watch each into one cache; all that the factory allows if there are
+    /// none. Cluster-scoped kinds are not limited.
+    ///
+    /// The informer is synced once every namespace is. A namespace need not exist.
+    #[must_use]
+    pub fn namespaces<N: Into<String>>(mut self, namespaces: impl IntoIterator<Item = N>) -> Self {
+        self.namespaces = namespaces.into_iter().map(Into::into).filter(|name| !name.is_empty()).collect();
+        self
+    }
+
+    /// Keeps only objects whose labels match `selector`, as `kubectl -l` takes it.
+    #[must_use]
+    pub fn labels(mut self, selector: &str) -> Self {
+        self.labels = given(selector);
+        self
+    }
+
+    /// Keeps only objects whose fields match `selector`, as `kubectl --field-selector` takes it.
+    #[must_use]
+    pub fn fields(mut self, selector: &str) -> Self {
+        self.fields = given(selector);
+        self
+    }
+
+    /// Asks for metadata only: no spec, no status, no secrets.
+    #[must_use]
+    pub fn metadata(mut self) -> Self {
+        self.view = View::Metadata;
+        self
+    }
+
+    /// Keeps objects in this form.
+    #[must_use]
+    pub fn storage(mut self, storage: Storage) -> Self {
+        self.storage = storage;
+        self
+    }
+
+    /// Limits what the cache may take. The budget of whoever asks first counts.
+    #[must_use]
+    pub fn budget(mut self, budget: Budget) -> Self {
+        self.budget = budget;
+        self
+    }
+
+    /// Says what to make of a kind that the API server does not know.
+    #[must_use]
+    pub fn presence(mut self, presence: Presence) -> Self {
+        self.presence = presence;
+        self
+    }
+
+    /// Changes every object before it is cached. Callers share an informer if they pass clones of one [`Transform`].
+    #[must_use]
+    pub fn transform(mut self, transform: Transform) -> Self {
+        self.transform = Some(transform);
+        self
+    }
+
+    /// Sets the resync period of handlers that are added through the returned informer and have none of their own; see
+    /// [`HandlerOptions::resync_period`].
+    #[must_use]
+    pub fn resync_period(mut self, period: Duration) -> Self {
+        self.handlers = self.handlers.resync_period(period);
+        self
+    }
+}
+
+impl From<&Narrow> for InformerOptions {
+    fn from(narrow: &Narrow) -> Self {
+        Self {
+            namespaces: narrow.namespace.as_deref().and_then(given).into_iter().collect(),
+            labels: narrow.labels.as_deref().and_then(given),
+            fields: narrow.fields.as_deref().and_then(given),
+            view: narrow.view,
+            ..Self::default()
+        }
+    }
+}
+
+/// Reads an empty restriction as none, so that both name the same informer.
+fn given(restriction: &str) -> Option<String> {
+    (!restriction.is_empty()).then(|| restriction.to_owned())
+}
