@@ -4,15 +4,18 @@
 //! the entries, `chains` what the indexes hold, `names` the words they share; `codec` packs, with a dictionary that
 //! `training` sees to; `packed` is what readers copy under the lock and unpack outside of it; `hot` keeps decoded
 //! what is read often.
+use std::any::Any;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use crate::resource::{Kind, ObjectKey, ResourceVersion};
+use crate::resource::{ObjectKey, ResourceVersion};
 use crate::wire::RawObject;
 
 mod chains;
 
 mod codec;
+
+mod condition;
 
 mod contents;
 
@@ -34,7 +37,11 @@ mod packed;
 
 mod parts;
 
+pub mod query;
+
 mod record;
+
+pub mod selector;
 
 mod splice;
 
@@ -42,20 +49,24 @@ mod text;
 
 mod training;
 
+mod walk;
+
 mod writer;
 
+use condition::{Condition, Is};
 use contents::Contents;
 use decode::Envelope;
 use hot::Hot;
 use index::{Projection, ProjectionFailure, Values};
 pub(crate) use memory::MemoryUsage;
 pub use options::{Budget, Options, Storage};
-pub(crate) use packed::{Batch, Packed, PackedRef};
+pub(crate) use packed::{Packed, PackedRef};
+use walk::{Walk, Walked};
 pub(crate) use writer::{Put, Writer};
 
-/// The read side. Every call sees one instant: an object and its index values never disagree.
+/// The read side. An object and its index values never disagree.
 ///
-/// Locks are held for one object's change, or for copying packed bytes out; unpacking, decoding, projections and dropping
+/// Locks are held for one object's change, or for copying a slice of packed bytes out; unpacking, decoding, projections and dropping
 /// of old values happen outside. A re-list is applied object by object, so readers never wait for it.
 pub(crate) struct Store {
     contents: RwLock<Contents>,
@@ -64,12 +75,8 @@ pub(crate) struct Store {
     /// Objects whose failure to be indexed has been reported, so that each is reported once until it is mended.
     quarantine: Mutex<HashSet<ObjectKey>>,
     options: Options,
-}
-
-/// The labels of one stored object, read in place.
-pub(crate) struct Labels<'a> {
-    contents: &'a Contents,
-    entry: u32,
+    /// Held while an index over a label or a field is filled, so that nobody takes half of it for the whole.
+    naming: Mutex<()>,
 }
 
 /// Whether the user has been told that an object cannot be indexed.
@@ -84,7 +91,7 @@ impl Store {
     pub(crate) fn new(options: Options) -> (Arc<Self>, Writer) {
         let contents = RwLock::new(Contents::new());
         let hot = Hot::new(options.hot_bound(0));
-        let store = Arc::new(Self { contents, hot, quarantine: Mutex::default(), options });
+        let store = Arc::new(Self { contents, hot, quarantine: Mutex::default(), options, naming: Mutex::default() });
         let writer = Writer::new(Arc::clone(&store));
         (store, writer)
     }
@@ -100,26 +107,26 @@ impl Store {
         contents.find(key).map(|entry| contents.copy(entry))
     }
 
-    /// Returns the objects that satisfy `wanted`, in no order. `wanted` runs under the lock: it must be quick.
-    pub(crate) fn select(&self, wanted: impl Fn(&Labels<'_>) -> bool) -> Batch {
-        let contents = self.read();
-        contents.copy_all(contents.all().filter(|&entry| wanted(&Labels { contents: &contents, entry })))
-    }
-
-    /// Returns the objects that have `value` in the index at `slot`, in no order.
-    pub(crate) fn by(&self, slot: usize, value: &str) -> Batch {
-        let contents = self.read();
-        contents.copy_all(contents.by(slot, value))
-    }
-
     /// Returns all keys, in no order.
     pub(crate) fn keys(&self) -> Vec<ObjectKey> {
-        self.keys_of(|contents, add| contents.all().for_each(add))
+        self.keys_of(Walk::new(Vec::new(), usize::MAX))
     }
 
     /// Returns the keys that have `value` in the index at `slot`, in no order.
     pub(crate) fn keys_by(&self, slot: usize, value: &str) -> Vec<ObjectKey> {
-        self.keys_of(|contents, add| contents.by(slot, value).for_each(add))
+        self.keys_of(Walk::new(vec![Condition::Value(Is::Equal, slot, value.into())], usize::MAX))
+    }
+
+    /// Returns the values in the index at `slot`, each with how many objects have it, in no order.
+    fn values(&self, slot: usize) -> Vec<(String, usize)> {
+        let contents = self.read();
+        let text = |text: &text::Text| {
+            let mut bytes = Vec::with_capacity(text.len());
+            text.write(&mut bytes);
+            String::from_utf8_lossy(&bytes).into_owned()
+        };
+        let values = contents.indexes.chains(slot).into_iter().flat_map(|chains| chains.values());
+        values.map(|(value, count)| (text(value), count)).collect()
     }
 
     /// Returns how many objects are stored.
@@ -154,17 +161,17 @@ impl Store {
     }
 
     /// Returns the object decoded, if it is hot as a `K`.
-    pub(crate) fn hot<K: Kind>(&self, key: &ObjectKey) -> Option<Arc<K>> {
+    pub(crate) fn hot<T: Any + Send + Sync>(&self, key: &ObjectKey) -> Option<Arc<T>> {
         self.hot.get(key)
     }
 
     /// Returns this very state of an object decoded, if it is hot as a `K`.
-    pub(crate) fn hot_at<K: Kind>(&self, packed: &PackedRef<'_>) -> Option<Arc<K>> {
+    pub(crate) fn hot_at<T: Any + Send + Sync>(&self, packed: &PackedRef<'_>) -> Option<Arc<T>> {
         self.hot.get_at(&packed.key(), packed.stamp)
     }
 
     /// Keeps a decoded object of so many bytes of JSON, unless it has changed since.
-    pub(crate) fn keep_hot<K: Kind>(&self, packed: &PackedRef<'_>, object: Arc<K>, json: usize) {
+    pub(crate) fn keep_hot<T: Any + Send + Sync>(&self, packed: &PackedRef<'_>, object: Arc<T>, json: usize) {
         let key = packed.key();
         // Held while the hot set changes: the writer cannot replace the object in between.
         let contents = self.read();
@@ -175,20 +182,40 @@ impl Store {
     }
 
     /// Adds an index, fills it, and returns its slot. Writes go on meanwhile; whoever has the slot sees a whole index.
+    ///
+    /// A label or a field that has an index already gets no second one.
     pub(crate) fn add_index(&self, projection: Projection) -> usize {
-        let slot = self.write().indexes.add(Arc::clone(&projection));
+        let named = match projection {
+            Projection::Function(_) => None,
+            Projection::Label(_) | Projection::Field(_) => Some(self.naming()),
+        };
+        let known = self.read().indexes.slot(|known| known.is_same(&projection));
+        let slot = known.unwrap_or_else(|| self.fill_index(&projection));
+        drop(named);
+        slot
+    }
+
+    /// Returns the slot of the index over a label or a field, if there is one.
+    fn slot_of(&self, projection: &Projection) -> Option<usize> {
+        let _named = self.naming();
+        self.read().indexes.slot(|known| known.is_same(projection))
+    }
+
+    fn fill_index(&self, projection: &Projection) -> usize {
+        let slot = self.write().indexes.add(projection.clone());
         let position = slot - index::BUILT_IN;
         // From here on the writer indexes what it touches; the rest is filled in, one short lock an object.
         for key in self.keys() {
             let Some(packed) = self.copy(&key) else { continue };
             let stamp = packed.stamp;
-            let values = self.project(&projection, &Envelope::packed(packed), Reported::No);
+            let values = self.project(projection, &Envelope::packed(packed), Reported::No);
             let mut contents = self.write();
             // What has changed since was indexed by the writer.
             if let Some(entry) = contents.find(&key).filter(|&entry| contents.stamp(entry) == stamp) {
                 contents.set_values(entry, position, values);
             }
         }
+        self.write().indexes.set_whole(slot);
         slot
     }
 
@@ -201,17 +228,13 @@ impl Store {
     }
 
     /// Copies key texts under the lock, and makes keys of them outside.
-    fn keys_of(&self, entries: impl FnOnce(&Contents, &mut dyn FnMut(u32))) -> Vec<ObjectKey> {
-        let (mut text, mut ends) = (Vec::new(), Vec::new());
-        let contents = self.read();
-        entries(&contents, &mut |entry| {
-            contents.write_key(entry, &mut text);
-            ends.push(text.len());
-        });
-        drop(contents);
-        let mut start = 0;
-        let key = |end| String::from_utf8_lossy(&text[std::mem::replace(&mut start, end)..end]);
-        ends.into_iter().map(key).map(|key| ObjectKey::from_text(&key)).collect()
+    fn keys_of(&self, mut walk: Walk) -> Vec<ObjectKey> {
+        let (mut keys, mut texts, mut walked) = (Vec::new(), KeyTexts::default(), Walked::Slice);
+        while walked == Walked::Slice {
+            walked = walk.slice(self, |contents, entry| texts.push(contents, entry));
+            texts.drain_into(&mut keys);
+        }
+        keys
     }
 
     /// Returns the values of one object in one index: none where the projection fails, which is reported once.
@@ -234,15 +257,36 @@ impl Store {
         self.contents.write().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn naming(&self) -> std::sync::MutexGuard<'_, ()> {
+        self.naming.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn quarantined(&self) -> std::sync::MutexGuard<'_, HashSet<ObjectKey>> {
         self.quarantine.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<'a> Labels<'a> {
-    /// Returns the value of a label.
-    pub(crate) fn get(&self, key: &str) -> Option<&'a str> {
-        self.contents.label(self.entry, key)
+/// Keys as text, one behind the other.
+#[derive(Default)]
+struct KeyTexts {
+    text: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl KeyTexts {
+    fn push(&mut self, contents: &Contents, entry: u32) {
+        contents.write_key(entry, &mut self.text);
+        self.ends.push(self.text.len());
+    }
+
+    /// Makes keys of them, without a lock.
+    fn drain_into(&mut self, keys: &mut Vec<ObjectKey>) {
+        let mut start = 0;
+        keys.extend(self.ends.drain(..).map(|end| {
+            let text = &self.text[std::mem::replace(&mut start, end)..end];
+            ObjectKey::from_text(&String::from_utf8_lossy(text))
+        }));
+        self.text.clear();
     }
 }
 

@@ -5,6 +5,8 @@ use crate::resource::{ObjectKey, OwnerReference, ResourceVersion};
 
 mod event;
 
+mod field;
+
 mod lines;
 
 mod list;
@@ -17,6 +19,7 @@ mod scan;
 mod tests;
 
 pub(crate) use event::{Event, EventType};
+pub(crate) use field::field_values;
 pub(crate) use lines::LineSplitter;
 pub(crate) use list::ListSplitter;
 pub(crate) use object::Scanned;

@@ -121,7 +121,8 @@ pub(crate) fn callers_share_one_watch_for_each_part_of_a_kind(scope: &TestScope)
         let factory = InformerFactory::new(robot.client().await?).in_namespace(scope.namespace());
         let (maps, again) = (factory.informer::<ConfigMap>(), factory.clone().informer::<ConfigMap>());
         let reds = factory.narrowed::<ConfigMap>(&Narrow::default().labels("colour in (red)"));
-        let by_colour = maps.add_index(|map| map.data.as_ref().and_then(|data| data.get("colour").cloned()));
+        let by_colour =
+            maps.add_index(|map: &ConfigMap| map.data.as_ref().and_then(|data| data.get("colour").cloned()));
         let told = Recorder::default();
         let _registration = reds.add_event_handler(told.clone());
         factory.start();

@@ -241,7 +241,7 @@ async fn q3_an_empty_first_list_syncs_once_it_was_processed() {
 async fn q10_the_store_has_what_a_handler_is_told_of() {
     let script = Script::new();
     let informer = script.informer.clone();
-    let by_data = informer.add_index(|object| object.data.clone().unwrap_or_default().into_values());
+    let by_data = informer.add_index(|object: &ConfigMap| object.data.clone().unwrap_or_default().into_values());
     let (sender, mut seen) = mpsc::unbounded_channel();
     let _registration = informer.shared().add_inline_handler({
         let lister = informer.lister();

@@ -9,6 +9,7 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 
 use super::index::{BUILT_IN, Projection, Values};
 use super::text::{Text, TextRef};
+use super::walk::{ChainPlace, Paused};
 
 /// The number of nothing.
 pub(super) const NONE: u32 = u32::MAX;
@@ -45,6 +46,7 @@ pub(super) struct Chains {
     free: Vec<u32>,
     hasher: DefaultHashBuilder,
     heap: usize,
+    pub(super) walks: Paused<ChainPlace>,
 }
 
 struct Value {
@@ -88,6 +90,7 @@ impl Chains {
         if link.value == NONE {
             return;
         }
+        self.walks.tell(|place| place.moved(member, link.after));
         if link.after != NONE {
             members.link(link.after).before = link.before;
         }
@@ -103,8 +106,14 @@ impl Chains {
         }
     }
 
-    /// Tells the neighbours of a member that it has another number now.
-    pub(super) fn moved(&mut self, member: u32, members: &mut impl Members) {
+    /// Returns the values and how many members have each, in no order.
+    pub(super) fn values(&self) -> impl Iterator<Item = (&Text, usize)> {
+        self.values.iter().filter(|value| value.count > 0).map(|value| (&value.text, value.count as usize))
+    }
+
+    /// Tells the neighbours of a member that was `from` before that it is `member` now.
+    pub(super) fn moved(&mut self, from: u32, member: u32, members: &mut impl Members) {
+        self.walks.tell(|place| place.moved(from, member));
         let Link { value, before, after } = *members.link(member);
         if value == NONE {
             return;
@@ -161,6 +170,8 @@ impl Chains {
 /// All indexes of one store.
 pub(super) struct Indexes {
     projections: Arc<[Projection]>,
+    /// Which added indexes hold every object.
+    whole: Vec<bool>,
     pub(super) built_in: [Chains; BUILT_IN],
     added: Vec<Chains>,
     nodes: Nodes,
@@ -190,14 +201,27 @@ impl Members for Nodes {
 
 impl Indexes {
     pub(super) fn new() -> Self {
-        Self { projections: Arc::new([]), built_in: Default::default(), added: Vec::new(), nodes: Nodes::default() }
+        let (projections, built_in) = (Arc::new([]), Default::default());
+        Self { projections, whole: Vec::new(), built_in, added: Vec::new(), nodes: Nodes::default() }
     }
 
     /// Appends an empty index and returns its slot.
     pub(super) fn add(&mut self, projection: Projection) -> usize {
         self.projections = self.projections.iter().cloned().chain([projection]).collect();
         self.added.push(Chains::default());
+        self.whole.push(false);
         BUILT_IN + self.added.len() - 1
+    }
+
+    /// Says that the index at `slot` holds every object from here on.
+    pub(super) fn set_whole(&mut self, slot: usize) {
+        self.whole[slot - BUILT_IN] = true;
+    }
+
+    /// Returns the slot of the index with such a projection that holds every object.
+    pub(super) fn slot(&self, wanted: impl Fn(&Projection) -> bool) -> Option<usize> {
+        let mut known = self.projections.iter().zip(&self.whole);
+        known.position(|(projection, whole)| *whole && wanted(projection)).map(|position| BUILT_IN + position)
     }
 
     /// Returns the projections of the added indexes, in order of their slots.
@@ -205,14 +229,27 @@ impl Indexes {
         &self.projections
     }
 
-    /// Returns the entries that have a value in an added index.
-    pub(super) fn by(&self, position: usize, value: TextRef<'_>) -> impl ExactSizeIterator<Item = u32> {
-        let (mut node, count) = self.added.get(position).map_or((NONE, 0), |chains| chains.members(value));
-        (0..count).map(move |_| {
-            let Node { link, entry, .. } = &self.nodes.places[node as usize];
-            node = link.after;
-            *entry
-        })
+    /// Returns the chains of the index at `slot`.
+    pub(super) fn chains(&self, slot: usize) -> Option<&Chains> {
+        self.built_in.get(slot).or_else(|| self.added.get(slot.checked_sub(BUILT_IN)?))
+    }
+
+    /// Returns the entry of a node in an added index, and the next node of the same chain.
+    pub(super) fn follow(&self, node: u32) -> (u32, u32) {
+        let Node { link, entry, .. } = &self.nodes.places[node as usize];
+        (*entry, link.after)
+    }
+
+    /// Says whether the nodes of an entry, of which this is the first, have a value in the added index at `position`.
+    pub(super) fn has_value(&self, mut first: u32, position: usize, value: TextRef<'_>) -> bool {
+        let Some(value) = self.added.get(position).and_then(|chains| chains.find(value)) else { return false };
+        while let Some(node) = self.nodes.places.get(first as usize) {
+            if node.index as usize == position && node.link.value == value {
+                return true;
+            }
+            first = node.next;
+        }
+        false
     }
 
     /// Gives an entry these values in the index at `position`, instead of those it has. `first` is the entry's first

@@ -9,12 +9,13 @@ use crate::resource::{ObjectKey, ResourceVersion};
 
 use super::chains::{Indexes, Link, Members, NONE, grow};
 use super::codec::{Dictionaries, PLAIN};
-use super::index::{BUILT_IN, BY_CONTROLLER, BY_NAMESPACE, Values};
+use super::index::{BUILT_IN, BY_CONTROLLER, BY_NAMESPACE, Projection, Values};
 use super::memory::{MemoryUsage, allocated};
 use super::names::Names;
-use super::packed::{Batch, Packed};
+use super::packed::Packed;
 use super::record;
 use super::text::{Text, TextRef};
+use super::walk::{Paused, SlabPlace};
 
 pub(super) struct Contents {
     /// Dense: the last entry moves into the place of one that is removed.
@@ -34,6 +35,7 @@ pub(super) struct Contents {
     /// What the next write is marked with.
     stamp: u32,
     record_bytes: usize,
+    pub(super) slab_walks: Paused<SlabPlace>,
 }
 
 struct Entry {
@@ -75,6 +77,7 @@ impl Contents {
             version: ResourceVersion::default(),
             stamp: 0,
             record_bytes: 0,
+            slab_walks: Paused::default(),
         }
     }
 
@@ -116,22 +119,38 @@ impl Contents {
         record::label(self.record(entry), &self.names, key)
     }
 
-    /// Returns all entries.
-    pub(super) fn all(&self) -> impl ExactSizeIterator<Item = u32> + use<> {
-        0..self.entries.len() as u32
+    /// Returns how many entries have `value` in the index at `slot`.
+    pub(super) fn count(&self, slot: usize, value: TextRef<'_>) -> usize {
+        self.indexes.chains(slot).map_or(0, |chains| chains.members(value).1)
     }
 
-    /// Returns the entries that have `value` in the index at `slot`.
-    pub(super) fn by(&self, slot: usize, value: &str) -> impl Iterator<Item = u32> {
-        let value = TextRef::of(value);
-        let (mut entry, count) = self.indexes.built_in.get(slot).map_or((NONE, 0), |chains| chains.members(value));
-        let built_in = (0..count).map(move |_| {
-            let this = entry;
-            entry = self.entries[this as usize].links[slot].next();
-            this
-        });
-        let added = slot.checked_sub(BUILT_IN).map(|position| self.indexes.by(position, value));
-        built_in.chain(added.into_iter().flatten())
+    /// Returns the first member of the chain of `value` in the index at `slot`.
+    pub(super) fn first(&self, slot: usize, value: TextRef<'_>) -> u32 {
+        self.indexes.chains(slot).map_or(NONE, |chains| chains.members(value).0)
+    }
+
+    /// Returns the entry of a member of a chain, and goes on to the next member.
+    pub(super) fn follow(&self, slot: usize, member: &mut u32) -> u32 {
+        let (entry, next) = if slot < BUILT_IN {
+            (*member, self.entries[*member as usize].links[slot].next())
+        } else {
+            self.indexes.follow(*member)
+        };
+        *member = next;
+        entry
+    }
+
+    /// Says whether an entry has `value` in the index at `slot`.
+    pub(super) fn has_value(&self, entry: u32, slot: usize, value: TextRef<'_>) -> bool {
+        match slot.checked_sub(BUILT_IN) {
+            Some(position) => self.indexes.has_value(self.entries[entry as usize].nodes, position, value),
+            None => self.value(entry, slot).is_some_and(|own| own.view() == value),
+        }
+    }
+
+    /// Returns the slot of the index over the values of a label, if there is one.
+    pub(super) fn label_slot(&self, label: &str) -> Option<usize> {
+        self.indexes.slot(|projection| matches!(projection, Projection::Label(known) if &**known == label))
     }
 
     /// Appends the key of an entry.
@@ -157,25 +176,23 @@ impl Contents {
         Packed { whole: whole.into_boxed_slice(), dictionaries, stamp: self.stamp(entry) }
     }
 
-    /// Copies entries out.
-    pub(super) fn copy_all(&self, entries: impl Iterator<Item = u32>) -> Batch {
-        let mut batch = Batch::new(Arc::clone(&self.dictionaries));
-        entries.for_each(|entry| batch.push(self.stamp(entry), |out| self.write_whole(entry, out)));
-        batch
-    }
-
     /// Marks an entry as listed.
     pub(super) fn confirm(&self, entry: u32, epoch: u32) {
         self.entries[entry as usize].epoch.store(epoch, Relaxed);
     }
 
-    /// Returns the entries of a namespace, or of all, that the list of `epoch` did not confirm.
-    pub(super) fn unconfirmed(&self, epoch: u32, namespace: Option<&str>) -> impl Iterator<Item = u32> {
+    /// Returns those of some entries, of a namespace or of all, that the list of `epoch` did not confirm.
+    pub(super) fn unconfirmed(
+        &self,
+        entries: std::ops::Range<u32>,
+        epoch: u32,
+        namespace: Option<&str>,
+    ) -> impl Iterator<Item = u32> {
         // No entry has the text of a namespace that is not in the index.
         let listed = namespace.map(|name| self.indexes.built_in[BY_NAMESPACE].find(TextRef::of(name)));
         let within = move |entry: &Entry| listed.is_none_or(|listed| listed == Some(entry.links[BY_NAMESPACE].value));
         let unconfirmed = move |entry: &Entry| within(entry) && entry.epoch.load(Relaxed) != epoch;
-        self.all().filter(move |&entry| unconfirmed(&self.entries[entry as usize]))
+        entries.filter(move |&entry| unconfirmed(&self.entries[entry as usize]))
     }
 
     /// Stores an object, given as a whole record, with its index values; returns the record it replaced, to be dropped
@@ -226,7 +243,9 @@ impl Contents {
             known.remove();
         }
         let removed = self.entries.swap_remove(at as usize);
-        self.moved(self.entries.len() as u32, at);
+        let last = self.entries.len() as u32;
+        self.slab_walks.tell(|place| place.moved(last, at));
+        self.moved(last, at);
         record::release(&removed.record, &mut self.names);
         self.account(&removed.record, -1);
         self.shrink();
@@ -295,7 +314,7 @@ impl Contents {
     }
 
     /// Returns the value of an entry in a built-in index.
-    fn value(&self, entry: u32, slot: usize) -> Option<&Text> {
+    pub(super) fn value(&self, entry: u32, slot: usize) -> Option<&Text> {
         match self.entries[entry as usize].links[slot].value {
             NONE => None,
             value => self.indexes.built_in[slot].text(value),
@@ -311,7 +330,7 @@ impl Contents {
         }
         for slot in 0..BUILT_IN {
             let mut members = BuiltIn { entries: &mut self.entries, slot };
-            self.indexes.built_in[slot].moved(to, &mut members);
+            self.indexes.built_in[slot].moved(from, to, &mut members);
         }
         self.indexes.moved(nodes, to);
     }

@@ -1,11 +1,11 @@
 //! Decoding of cached objects: the one place where bytes become a Rust type.
-use std::any::Any;
+use std::any::{Any, TypeId};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use serde::de::value::{BorrowedStrDeserializer, CowStrDeserializer, StrDeserializer};
-use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 
-use crate::resource::{Kind, ObjectKey, ResourceType};
+use crate::resource::{Kind, ObjectKey};
 use crate::wire::{Metadata, RawObject};
 
 use super::Store;
@@ -86,15 +86,31 @@ impl Envelope {
         if let Some(known) = decoded.clone().and_then(|known| known.downcast::<K>().ok()) {
             return Ok(known);
         }
-        let object = match &self.source {
-            Source::Packed { packed, object, .. } if object.get().is_none() => {
-                packed.view().with_json(|json| decode_json(json, || packed.view().key()))?
-            }
-            _ => decode::<K>(self.object())?,
-        };
+        let object = self.with_json(|json| decode_json::<K>(json, || self.metadata().key.clone()))?;
         let object = Arc::new(object);
         *decoded = Some(Arc::<K>::clone(&object));
         Ok(object)
+    }
+
+    /// Returns it as a `P`: its kind, of which there is one decode for all, or any part of that, of which nothing else is
+    /// decoded.
+    pub(crate) fn decode_part<K: Kind, P: DeserializeOwned + Any + Send + Sync>(&self) -> Result<Arc<P>, DecodeError> {
+        if TypeId::of::<K>() == TypeId::of::<P>() {
+            let whole: Arc<dyn Any + Send + Sync> = self.decode::<K>()?;
+            if let Ok(whole) = whole.downcast::<P>() {
+                return Ok(whole);
+            }
+        }
+        let key = || self.metadata().key.clone();
+        self.with_json(|json| decode_as(json, &K::api_version(&()), &K::kind(&()), key)).map(Arc::new)
+    }
+
+    /// Lends its JSON to `read`; it is not kept unpacked for that.
+    pub(super) fn with_json<T>(&self, read: impl FnOnce(&[u8]) -> T) -> T {
+        match &self.source {
+            Source::Packed { packed, object, .. } if object.get().is_none() => packed.view().with_json(read),
+            _ => read(self.object().json()),
+        }
     }
 
     /// Says that this object is stored now.
@@ -128,23 +144,30 @@ pub(crate) fn decode<K: Kind>(object: &RawObject) -> Result<K, DecodeError> {
 
 /// Decodes the JSON of an object as [`decode`] does; the key is for the error.
 pub(super) fn decode_json<K: Kind>(json: &[u8], key: impl FnOnce() -> ObjectKey) -> Result<K, DecodeError> {
-    let resource = ResourceType::of::<K>();
-    let api_version = resource.api_version();
+    decode_as(json, &K::api_version(&()), &K::kind(&()), key)
+}
+
+/// Decodes the JSON of an object of a kind as a `T`, which may be any part of it.
+pub(super) fn decode_as<T: DeserializeOwned>(
+    json: &[u8],
+    api_version: &str,
+    kind: &str,
+    key: impl FnOnce() -> ObjectKey,
+) -> Result<T, DecodeError> {
     let mut deserializer = serde_json::Deserializer::from_slice(json);
-    K::deserialize(Typed { inner: &mut deserializer, api_version: &api_version, kind: &resource.kind })
-        .map_err(|_| locate::<K>(json, key(), resource))
+    T::deserialize(Typed { inner: &mut deserializer, api_version, kind })
+        .map_err(|_| locate::<T>(json, key(), api_version, kind))
 }
 
 /// Decodes once more, tracking the path: too slow for every read, and failures are rare.
-fn locate<K: Kind>(json: &[u8], key: ObjectKey, resource: ResourceType) -> DecodeError {
-    let api_version = resource.api_version();
+fn locate<T: DeserializeOwned>(json: &[u8], key: ObjectKey, api_version: &str, kind: &str) -> DecodeError {
     let mut json = serde_json::Deserializer::from_slice(json);
-    let typed = Typed { inner: &mut json, api_version: &api_version, kind: &resource.kind };
-    let (path, source) = match serde_path_to_error::deserialize::<_, K>(typed) {
+    let typed = Typed { inner: &mut json, api_version, kind };
+    let (path, source) = match serde_path_to_error::deserialize::<_, T>(typed) {
         Err(error) => (error.path().to_string(), redact(error.into_inner())),
         Ok(_) => (".".to_owned(), serde_json::Error::custom("decoding gave two different answers for the same bytes")),
     };
-    DecodeError { kind: resource.kind, key, path, source }
+    DecodeError { kind: kind.to_owned(), key, path, source }
 }
 
 /// Takes strings of the object out of what serde or a type says: they stand between quotes or, for variants, backticks.

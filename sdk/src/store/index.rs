@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::Store;
 use super::decode::{DecodeError, Envelope};
 use super::text::Text;
+use crate::wire::field_values;
 
 /// A handle to an index of one informer of `K`: there is no way to query an index that does not exist.
 pub struct Index<K> {
@@ -44,8 +45,58 @@ pub(crate) const BY_CONTROLLER: usize = 1;
 /// How many slots are built in; those that are added follow.
 pub(super) const BUILT_IN: usize = 2;
 
-/// Calls its second argument once for each value of an object.
-pub(crate) type Projection = Arc<dyn Fn(&Envelope, &mut dyn FnMut(&str)) -> Result<(), DecodeError> + Send + Sync>;
+/// Where the values of an index come from.
+#[derive(Clone)]
+pub(crate) enum Projection {
+    /// A function that calls its second argument once for each value of an object.
+    Function(Arc<Function>),
+    /// The value of a label.
+    Label(Arc<str>),
+    /// The scalars at a path in the object; one without any has the empty value, as in the API server's field selectors.
+    Field(Arc<str>),
+}
+
+/// See [`Projection::Function`].
+pub(crate) type Function = dyn Fn(&Envelope, &mut dyn FnMut(&str)) -> Result<(), DecodeError> + Send + Sync;
+
+impl Projection {
+    /// Makes one of a function.
+    pub(crate) fn new(
+        function: impl Fn(&Envelope, &mut dyn FnMut(&str)) -> Result<(), DecodeError> + Send + Sync + 'static,
+    ) -> Self {
+        Self::Function(Arc::new(function))
+    }
+
+    /// Says whether another one finds the same for certain.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Label(one), Self::Label(other)) | (Self::Field(one), Self::Field(other)) => one == other,
+            _ => false,
+        }
+    }
+
+    pub(super) fn values(&self, envelope: &Envelope, out: &mut dyn FnMut(&str)) -> Result<(), DecodeError> {
+        match self {
+            Self::Function(function) => function(envelope, out)?,
+            Self::Label(label) => {
+                let labels = &envelope.metadata().labels;
+                labels.iter().filter(|(key, _)| **key == **label).for_each(|(_, value)| out(value));
+            }
+            Self::Field(path) => {
+                let mut found = false;
+                let mut visit = |value: &str| {
+                    found = true;
+                    out(value);
+                };
+                envelope.with_json(|json| field_values(json, path, &mut visit));
+                if !found {
+                    out("");
+                }
+            }
+        }
+        Ok(())
+    }
+}
 
 /// The values of one object in one index: sorted, each once.
 pub(super) type Values = Vec<Text>;
@@ -62,7 +113,7 @@ pub(super) enum ProjectionFailure {
 /// Runs `projection` on one object. Never called under a lock: it is the user's code.
 pub(super) fn project(projection: &Projection, envelope: &Envelope) -> Result<Values, ProjectionFailure> {
     let mut values = Values::new();
-    catch_unwind(AssertUnwindSafe(|| projection(envelope, &mut |value| values.push(Text::of(value)))))
+    catch_unwind(AssertUnwindSafe(|| projection.values(envelope, &mut |value| values.push(Text::of(value)))))
         .map_err(|_| ProjectionFailure::Panicked)?
         .map_err(ProjectionFailure::Undecodable)?;
     values.sort_unstable();

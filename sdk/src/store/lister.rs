@@ -1,74 +1,132 @@
-//! Typed reads of a store. The only place where an object is decoded.
-use std::marker::PhantomData;
+//! Reads of a store, typed and otherwise. The only place where an object is decoded for a reader.
+use std::any::Any;
 use std::sync::Arc;
 
-use kube::core::{Expression, Selector};
+use kube::core::{DynamicObject, PartialObjectMeta, Selector};
+use serde::de::DeserializeOwned;
 
-use crate::resource::{Kind, ObjectKey};
+use crate::resource::{Kind, ObjectKey, ResourceType};
 use crate::wire::{Metadata, RawObject};
 
-use super::decode::decode_json;
-use super::index::{BY_CONTROLLER, BY_NAMESPACE, Index};
-use super::packed::{Batch, PackedRef};
-use super::{Labels, Storage, Store};
+use super::decode::{decode_as, decode_json};
+use super::index::{BY_CONTROLLER, Index};
+use super::packed::PackedRef;
+use super::text::Text;
+use super::{Storage, Store};
 
 pub use super::decode::DecodeError;
 pub use super::memory::MemoryUsage;
+pub use super::query::{Iter, Query};
 
-/// Reads cached objects of `K`: never a request, never a stale mix of two versions of one object.
+/// Reads cached objects as a `T`: never a request, never a stale mix of two versions of one object.
 ///
-/// Lists are ordered by key. Each is of one instant: an object is listed under a namespace, owner or index value
-/// exactly when the listed state has it.
+/// A lister of a kind is typed. [`Lister::partial`], [`Lister::dynamic`] and [`Lister::json`] read the same objects in other
+/// forms; there is one cache and one watch behind all of them.
+///
+/// Lists are ordered by key. An object is listed under a namespace, owner or index value exactly when the listed state of
+/// it has that. Up to 256 objects are of one instant; how more are read is said at [`Query`].
 ///
 /// Objects are stored packed and decoded on read. Those that were read by key, or by a query with at most 32 results, are
 /// kept decoded as long as they do not change: at most 8 MiB of them by estimate, of which those that are read again stay
-/// longest. Reading one of them is a lookup, and all its readers share one value.
-pub struct Lister<K> {
-    store: Arc<Store>,
-    kind: PhantomData<fn() -> K>,
+/// longest. Reading one of them is a lookup, and all its readers share one value. An object is kept in the form in which
+/// it was read last. See [`Storage`] for other ways.
+pub struct Lister<T> {
+    pub(super) store: Arc<Store>,
+    decode: Decode<T>,
+    /// What the objects are, where `T` does not say.
+    resource: Option<Arc<ResourceType>>,
 }
+
+/// Makes an object of its JSON.
+type Decode<T> = fn(&[u8], Option<&ResourceType>, &dyn Fn() -> ObjectKey) -> Result<T, DecodeError>;
 
 impl<K: Kind> Lister<K> {
     pub(crate) fn new(store: Arc<Store>) -> Self {
-        Self { store, kind: PhantomData }
+        Self { store, decode: |json, _, key| decode_json(json, key), resource: None }
     }
 
+    /// Returns a view of nothing but the metadata of the same objects: for those who need no more, decoded in a fraction
+    /// of the time.
+    pub fn partial(&self) -> Lister<PartialObjectMeta<K>> {
+        Lister::new(Arc::clone(&self.store))
+    }
+
+    /// Returns a view of the same objects with their fields by name.
+    pub fn dynamic(&self) -> Lister<DynamicObject> {
+        Lister::untyped(Arc::clone(&self.store), ResourceType::of::<K>())
+    }
+
+    /// Returns a view of the same objects as plain JSON, `apiVersion` and `kind` included.
+    pub fn json(&self) -> Lister<serde_json::Value> {
+        Lister::untyped(Arc::clone(&self.store), ResourceType::of::<K>())
+    }
+}
+
+impl<T: DeserializeOwned + Any + Send + Sync> Lister<T> {
+    /// Reads the objects of a store as a `T` that does not know their kind.
+    pub(crate) fn untyped(store: Arc<Store>, resource: ResourceType) -> Self {
+        let decode: Decode<T> = |json, resource, key| {
+            let (api_version, kind) = match resource {
+                Some(resource) => (resource.api_version(), resource.kind.as_str()),
+                None => Default::default(),
+            };
+            decode_as(json, &api_version, kind, key)
+        };
+        Self { store, decode, resource: Some(Arc::new(resource)) }
+    }
+}
+
+impl<T: Any + Send + Sync> Lister<T> {
     /// Returns the object, or `None` when the cache does not hold it.
     ///
     /// # Errors
-    /// [`DecodeError`] when the cached bytes are not a `K`; it names the key and the field.
-    pub fn get(&self, key: &ObjectKey) -> Result<Option<Arc<K>>, DecodeError> {
+    /// [`DecodeError`] when the cached bytes are not a `T`; it names the key and the field.
+    pub fn get(&self, key: &ObjectKey) -> Result<Option<Arc<T>>, DecodeError> {
         if let Some(object) = self.store.hot(key) {
             return Ok(Some(object));
         }
         self.store.copy(key).map(|packed| self.decode(packed.view(), Keep::Hot)).transpose()
     }
 
+    /// Begins a read of many objects: by namespace, labels, fields, index, or any of them together.
+    ///
+    /// ```
+    /// # use kubewright::{Lister, k8s_openapi::api::core::v1::Pod};
+    /// # fn read(pods: &Lister<Pod>) -> Result<(), Box<dyn std::error::Error>> {
+    /// let web = pods.query().namespace("shop").labels("app in (web, api), !legacy")?.list()?;
+    /// for pod in pods.query().iter() {
+    ///     let pod = pod?; // decoded now, gone after this turn
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn query(&self) -> Query<T> {
+        Query::new(self.clone())
+    }
+
     /// Returns every object.
     ///
     /// # Errors
-    /// As [`Lister::get`], for the first object that does not decode: a list with holes would look complete. Where the
-    /// rest is wanted, go through [`Lister::keys`] and get one by one.
-    pub fn list(&self) -> Result<Vec<Arc<K>>, DecodeError> {
-        self.decode_all(self.store.select(|_| true))
+    /// As [`Lister::get`], for one object that does not decode: a list with holes would look complete. Where the rest is
+    /// wanted, [`Query::iter`] goes on.
+    pub fn list(&self) -> Result<Vec<Arc<T>>, DecodeError> {
+        self.query().list()
     }
 
     /// Returns the objects whose labels match, decoding only those.
     ///
     /// # Errors
     /// As [`Lister::list`].
-    pub fn matching(&self, selector: &Selector) -> Result<Vec<Arc<K>>, DecodeError> {
-        let expressions: Vec<Expression> = selector.clone().into_iter().collect();
-        let wanted = |labels: &Labels<'_>| expressions.iter().all(|expression| label_matches(expression, labels));
-        self.decode_all(self.store.select(wanted))
+    pub fn matching(&self, selector: &Selector) -> Result<Vec<Arc<T>>, DecodeError> {
+        self.query().matching(selector.clone()).list()
     }
 
     /// Returns the objects of one namespace.
     ///
     /// # Errors
     /// As [`Lister::list`].
-    pub fn namespaced(&self, namespace: &str) -> Result<Vec<Arc<K>>, DecodeError> {
-        self.decode_all(self.store.by(BY_NAMESPACE, namespace))
+    pub fn namespaced(&self, namespace: &str) -> Result<Vec<Arc<T>>, DecodeError> {
+        self.query().namespace(namespace).list()
     }
 
     /// Returns the objects that have `value` in `index`.
@@ -78,34 +136,61 @@ impl<K: Kind> Lister<K> {
     ///
     /// # Panics
     /// When `index` was added to another informer than this lister reads: it says nothing about these objects.
-    pub fn by(&self, index: &Index<K>, value: &str) -> Result<Vec<Arc<K>>, DecodeError> {
-        self.decode_all(self.store.by(self.slot(index), value))
+    pub fn by<I>(&self, index: &Index<I>, value: &str) -> Result<Vec<Arc<T>>, DecodeError> {
+        self.query().by(index, value).list()
     }
 
     /// Returns the objects whose controller owner has this uid.
     ///
     /// # Errors
     /// As [`Lister::list`].
-    pub fn controlled_by(&self, uid: &str) -> Result<Vec<Arc<K>>, DecodeError> {
-        self.decode_all(self.store.by(BY_CONTROLLER, uid))
+    pub fn controlled_by(&self, uid: &str) -> Result<Vec<Arc<T>>, DecodeError> {
+        self.query().controlled_by(uid).list()
     }
 
     /// Returns the key of every object, in order, without decoding.
     pub fn keys(&self) -> Vec<ObjectKey> {
-        sorted(self.store.keys())
+        self.query().keys()
     }
 
     /// Returns the keys of the objects that have `value` in `index`, in order, without decoding.
     ///
     /// # Panics
     /// As [`Lister::by`].
-    pub fn keys_by(&self, index: &Index<K>, value: &str) -> Vec<ObjectKey> {
-        sorted(self.store.keys_by(self.slot(index), value))
+    pub fn keys_by<I>(&self, index: &Index<I>, value: &str) -> Vec<ObjectKey> {
+        self.query().by(index, value).keys()
     }
 
     /// Returns the keys of the objects whose controller owner has this uid, in order, without decoding.
     pub(crate) fn keys_controlled_by(&self, uid: &str) -> Vec<ObjectKey> {
-        sorted(self.store.keys_by(BY_CONTROLLER, uid))
+        let mut keys = self.store.keys_by(BY_CONTROLLER, uid);
+        keys.sort_unstable();
+        keys
+    }
+
+    /// Returns the values that objects have in `index`, in order, each with how many have it.
+    ///
+    /// # Panics
+    /// As [`Lister::by`].
+    pub fn values<I>(&self, index: &Index<I>) -> Vec<(String, usize)> {
+        let mut values = self.store.values(self.slot(index));
+        values.sort_unstable();
+        values
+    }
+
+    /// Returns how many objects have `value` in `index`, without looking at any of them.
+    ///
+    /// # Panics
+    /// As [`Lister::by`].
+    pub fn count_by<I>(&self, index: &Index<I>, value: &str) -> usize {
+        self.store.read().count(self.slot(index), Text::of(value).view())
+    }
+
+    /// Returns the metadata of an object, without unpacking the rest, or `None` when the cache does not hold it.
+    ///
+    /// Enough to follow an owner reference: names are used again, and only the uid says whether it is still the same.
+    pub fn metadata(&self, key: &ObjectKey) -> Option<Metadata> {
+        self.store.copy(key).map(|packed| packed.view().metadata())
     }
 
     /// Returns how many bytes the cache takes, by part.
@@ -118,13 +203,6 @@ impl<K: Kind> Lister<K> {
         self.store.get(key)
     }
 
-    /// Returns the metadata of an object, without unpacking it, or `None` when the cache does not hold it.
-    ///
-    /// Enough to follow an owner reference: names are used again, and only the uid says whether it is still the same.
-    pub fn metadata(&self, key: &ObjectKey) -> Option<Metadata> {
-        self.store.copy(key).map(|packed| packed.view().metadata())
-    }
-
     /// Returns how many objects are cached.
     pub fn len(&self) -> usize {
         self.store.len()
@@ -135,29 +213,32 @@ impl<K: Kind> Lister<K> {
         self.len() == 0
     }
 
-    fn slot(&self, index: &Index<K>) -> usize {
+    pub(super) fn slot<I>(&self, index: &Index<I>) -> usize {
         assert!(index.belongs_to(&self.store), "the index was added to another informer than this lister reads");
         index.slot
     }
 
-    fn decode_all(&self, batch: Batch) -> Result<Vec<Arc<K>>, DecodeError> {
+    /// Says whether the objects of a query with so many results join the hot set.
+    pub(super) fn keeps(&self, results: usize) -> Keep {
+        let all = self.store.options().storage == Storage::Decoded;
         // A scan must not push out what is read again and again.
-        let keeps_all = self.store.options().storage == Storage::Decoded;
-        let keep = if keeps_all || batch.len() <= MAX_KEPT { Keep::Hot } else { Keep::Not };
-        let mut objects: Vec<_> = batch.iter().map(|object| (object.key_text(), object)).collect();
-        objects.sort_unstable_by_key(|(key, _)| *key);
-        let read = |(_, object): (&str, PackedRef<'_>)| match self.store.hot_at(&object) {
-            Some(hot) => Ok(hot),
-            None => self.decode(object, keep),
-        };
-        objects.into_iter().map(read).collect()
+        if all || results <= MAX_KEPT { Keep::Hot } else { Keep::Not }
     }
 
-    fn decode(&self, packed: PackedRef<'_>, keep: Keep) -> Result<Arc<K>, DecodeError> {
-        let (object, size) = packed.with_json(|json| (decode_json::<K>(json, || packed.key()), json.len()));
+    /// Returns an object that was copied out, decoded.
+    pub(super) fn read(&self, packed: PackedRef<'_>, keep: Keep) -> Result<Arc<T>, DecodeError> {
+        match self.store.hot_at(&packed) {
+            Some(hot) => Ok(hot),
+            None => self.decode(packed, keep),
+        }
+    }
+
+    fn decode(&self, packed: PackedRef<'_>, keep: Keep) -> Result<Arc<T>, DecodeError> {
+        let key = || packed.key();
+        let (object, size) = packed.with_json(|json| ((self.decode)(json, self.resource.as_deref(), &key), json.len()));
         let object = Arc::new(object?);
         match keep {
-            Keep::Hot => self.store.keep_hot(&packed, Arc::<K>::clone(&object), size),
+            Keep::Hot => self.store.keep_hot(&packed, Arc::<T>::clone(&object), size),
             Keep::Not => {}
         }
         Ok(object)
@@ -166,7 +247,7 @@ impl<K: Kind> Lister<K> {
 
 /// Whether a read object joins the hot set.
 #[derive(Clone, Copy)]
-enum Keep {
+pub(super) enum Keep {
     Hot,
     Not,
 }
@@ -174,31 +255,13 @@ enum Keep {
 /// Results of a query with more objects than this do not join the hot set.
 const MAX_KEPT: usize = 32;
 
-fn sorted(mut keys: Vec<ObjectKey>) -> Vec<ObjectKey> {
-    keys.sort_unstable();
-    keys
-}
-
-/// Says whether the labels satisfy one expression, as the API server would.
-fn label_matches(expression: &Expression, labels: &Labels<'_>) -> bool {
-    let value = |key: &str| labels.get(key);
-    match expression {
-        Expression::In(key, values) => value(key).is_some_and(|value| values.contains(value)),
-        Expression::NotIn(key, values) => value(key).is_none_or(|value| !values.contains(value)),
-        Expression::Equal(key, wanted) => value(key) == Some(wanted),
-        Expression::NotEqual(key, unwanted) => value(key) != Some(unwanted),
-        Expression::Exists(key) => value(key).is_some(),
-        Expression::DoesNotExist(key) => value(key).is_none(),
-    }
-}
-
-impl<K> Clone for Lister<K> {
+impl<T> Clone for Lister<T> {
     fn clone(&self) -> Self {
-        Self { store: Arc::clone(&self.store), kind: PhantomData }
+        Self { store: Arc::clone(&self.store), decode: self.decode, resource: self.resource.clone() }
     }
 }
 
-impl<K> std::fmt::Debug for Lister<K> {
+impl<T> std::fmt::Debug for Lister<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Lister").field(&self.store).finish()
     }

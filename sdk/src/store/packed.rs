@@ -5,6 +5,7 @@ use crate::resource::ObjectKey;
 use crate::wire::{Metadata, RawObject};
 
 use super::codec::Dictionaries;
+use super::contents::Contents;
 use super::record::{self, Head};
 
 /// One object at one instant.
@@ -16,6 +17,7 @@ pub(crate) struct Packed {
 }
 
 /// Many objects of one instant, in one piece of memory.
+#[derive(Default)]
 pub(crate) struct Batch {
     bytes: Vec<u8>,
     /// Where each ends, and its stamp.
@@ -39,14 +41,13 @@ impl Packed {
 }
 
 impl Batch {
-    pub(super) fn new(dictionaries: Arc<Dictionaries>) -> Self {
-        Self { bytes: Vec::new(), ends: Vec::new(), dictionaries }
-    }
-
-    /// Adds what `write` appends.
-    pub(super) fn push(&mut self, stamp: u32, write: impl FnOnce(&mut Vec<u8>)) {
-        write(&mut self.bytes);
-        self.ends.push((self.bytes.len(), stamp));
+    /// Adds an entry. All come from one lock.
+    pub(super) fn push(&mut self, contents: &Contents, entry: u32) {
+        if self.ends.is_empty() {
+            self.dictionaries = Arc::clone(&contents.dictionaries);
+        }
+        contents.write_whole(entry, &mut self.bytes);
+        self.ends.push((self.bytes.len(), contents.stamp(entry)));
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -55,12 +56,17 @@ impl Batch {
 
     /// Returns the objects in no order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = PackedRef<'_>> {
-        let mut start = 0;
-        self.ends.iter().map(move |&(end, stamp)| {
-            let whole = &self.bytes[start..end];
-            start = end;
-            PackedRef { whole, dictionaries: &self.dictionaries, stamp }
-        })
+        (0..self.len()).map(|number| self.object(number))
+    }
+
+    /// Returns one object.
+    ///
+    /// # Panics
+    /// When there are fewer.
+    pub(crate) fn object(&self, number: usize) -> PackedRef<'_> {
+        let start = number.checked_sub(1).map_or(0, |before| self.ends[before].0);
+        let (end, stamp) = self.ends[number];
+        PackedRef { whole: &self.bytes[start..end], dictionaries: &self.dictionaries, stamp }
     }
 }
 

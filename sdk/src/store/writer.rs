@@ -11,7 +11,7 @@ use super::parts::Parts;
 use super::record::{self, Head, Scratch};
 use super::text::Text;
 use super::training::{self, Refinement, Training};
-use super::{Reported, Storage, Store};
+use super::{KeyTexts, Reported, Storage, Store};
 
 /// The write side: there is one for each store.
 pub(crate) struct Writer {
@@ -65,6 +65,9 @@ enum Stored {
 
 /// How many entries are looked at before the writer goes on with what arrived: under a millisecond of packing.
 const REPACK_SLICE: u32 = 64;
+
+/// How many entries are looked at under one lock for those that a list did not confirm.
+const CONFIRMED_SLICE: u32 = 2048;
 
 impl Writer {
     pub(super) fn new(store: Arc<Store>) -> Self {
@@ -242,7 +245,20 @@ impl Writer {
 
     fn unconfirmed(&self) -> Vec<ObjectKey> {
         let (epoch, namespace) = (self.parts.epoch(), self.parts.namespace());
-        self.store.keys_of(|contents, add| contents.unconfirmed(epoch, namespace).for_each(add))
+        let (mut keys, mut texts, mut start) = (Vec::new(), KeyTexts::default(), 0);
+        loop {
+            // Nobody else moves entries between two slices.
+            let contents = self.store.read();
+            let end = (start + CONFIRMED_SLICE).min(contents.len() as u32);
+            let unconfirmed = contents.unconfirmed(start..end, epoch, namespace);
+            unconfirmed.for_each(|entry| texts.push(&contents, entry));
+            drop(contents);
+            texts.drain_into(&mut keys);
+            if start == end {
+                return keys;
+            }
+            start = end;
+        }
     }
 
     /// Makes the first dictionary when there is enough to make it of.

@@ -209,7 +209,7 @@ enum Keep {
 
 /// Where we are in a JSON value that may go on in the next chunk.
 #[derive(Clone, Copy, Debug, Default)]
-struct Skim {
+pub(super) struct Skim {
     depth: u32,
     text: Text,
     scalar: bool,
@@ -225,7 +225,7 @@ enum Text {
 
 impl Skim {
     /// Reads from `at` on, and says whether the value has ended there. A number or literal ends before what follows it.
-    fn read(&mut self, bytes: &[u8], at: &mut usize) -> bool {
+    pub(super) fn read(&mut self, bytes: &[u8], at: &mut usize) -> bool {
         while *at < bytes.len() {
             if self.text != Text::Outside {
                 if self.read_text(bytes, at) && self.depth == 0 {

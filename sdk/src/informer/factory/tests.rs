@@ -305,7 +305,7 @@ async fn the_real_reflector_fills_an_informer() {
     ]);
     let factory = InformerFactory::new(Client::new(client));
     let informer = factory.informer::<ConfigMap>();
-    let by_data = informer.add_index(|object| object.data.clone().unwrap_or_default().into_values());
+    let by_data = informer.add_index(|object: &ConfigMap| object.data.clone().unwrap_or_default().into_values());
     factory.start();
     factory.wait_for_cache_sync(LIMIT).await.unwrap();
     informer.shared().status().wait_for(|status| status.version.as_str() == "8").await.unwrap();

@@ -66,7 +66,7 @@ async fn a_source_that_ends_is_a_failure_and_the_store_is_still_served() {
 #[tokio::test]
 async fn an_object_that_does_not_decode_is_an_event_and_an_error_and_the_watch_goes_on() {
     let script = Script::new();
-    let by_data = script.informer.add_index(|object| object.data.clone().unwrap_or_default().into_values());
+    let by_data = script.informer.add_index(|object: &ConfigMap| object.data.clone().unwrap_or_default().into_values());
     let (sender, mut seen) = mpsc::unbounded_channel();
     struct Decoder(mpsc::UnboundedSender<Result<String, String>>);
     impl ResourceEventHandler<ConfigMap> for Decoder {

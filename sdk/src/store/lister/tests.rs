@@ -1,9 +1,10 @@
 //! Typed reads.
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::core::SelectorExt;
+use kube::core::{Expression, SelectorExt};
 
 use crate::resource::ResourceVersion;
 use crate::store::fixture::{config_map, key};
+use crate::store::index::Projection;
 use crate::store::{Options, Writer};
 
 use super::*;
@@ -41,11 +42,11 @@ fn reads_are_typed_and_in_order_of_keys() {
 #[test]
 fn an_index_is_read_by_value() {
     let (lister, store, _) = filled();
-    let slot = store.add_index(Arc::new(|envelope, out| {
+    let slot = store.add_index(Projection::new(|envelope, out| {
         envelope.object().metadata().labels.iter().for_each(|(_, value)| out(value));
         Ok(())
     }));
-    let index = Index::new(store, slot);
+    let index: Index<ConfigMap> = Index::new(store, slot);
     assert_eq!(names(&lister.by(&index, "web").unwrap()), ["one", "three"]);
     assert_eq!(lister.keys_by(&index, "back"), [key("a/two")]);
 }
@@ -55,8 +56,8 @@ fn an_index_is_read_by_value() {
 fn an_index_of_another_informer_is_refused() {
     let (lister, _, _) = filled();
     let (other, _) = Store::new(Options::default());
-    let slot = other.add_index(Arc::new(|_, _| Ok(())));
-    let _ = lister.by(&Index::new(other, slot), "web");
+    let slot = other.add_index(Projection::new(|_, _| Ok(())));
+    let _ = lister.by(&Index::<ConfigMap>::new(other, slot), "web");
 }
 
 #[test]

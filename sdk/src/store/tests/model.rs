@@ -1,6 +1,7 @@
 //! The store against a map that does the same the simple way, under random changes.
 use std::collections::{BTreeMap, BTreeSet};
 
+use kube::core::Expression;
 use proptest::prelude::*;
 
 use super::*;
@@ -100,8 +101,9 @@ impl Model {
             assert_eq!(names(store, *slot, word), self.keys(|change| change.words().contains(word)));
         }
         for label in ["0", "1", "2", "3"] {
-            let found = store.select(|labels| labels.get("label") == Some(label));
-            let mut found: Vec<_> = found.iter().map(|object| object.key_text().to_owned()).collect();
+            let found = select(store, vec![Condition::Label(Expression::Equal("label".to_owned(), label.to_owned()))]);
+            let mut found: Vec<_> =
+                found.iter().flat_map(packed::Batch::iter).map(|object| object.key_text().to_owned()).collect();
             found.sort();
             assert_eq!(found, self.keys(|change| change.label.to_string() == label));
         }
