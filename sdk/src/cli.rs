@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches};
 
+use crate::controller::Overrides;
 use crate::declare::rbac::Declared;
 use crate::operator::Operator;
 
@@ -85,7 +86,9 @@ fn parse(args: &[OsString], operators: &[Operator]) -> Result<Cli, clap::Error> 
 
 fn command(operators: &[Declared]) -> clap::Command {
     let kinds: Vec<&str> = operators.iter().map(|operator| &*operator.primary.kind).collect();
-    Cli::command().about(format!("The operator of {}", kinds.join(", ")))
+    let names: Vec<&str> = operators.iter().map(|operator| operator.name).collect();
+    let command = Cli::command().about(format!("The operator of {}", kinds.join(", ")));
+    command.mut_subcommand("run", |run| run.after_help(Overrides::help(&names)))
 }
 
 fn execute(cli: Cli, operators: Vec<Operator>, program: &str) -> Result<(), String> {

@@ -28,6 +28,8 @@ pub(crate) mod inlet;
 
 mod mapping;
 
+mod overrides;
+
 mod parking;
 
 mod predicate;
@@ -47,6 +49,7 @@ pub use channel::{CHANNEL_BOUND, KeySender, SendError};
 pub use count::Counts;
 pub(crate) use gate::Gate;
 pub use gate::{DEFAULT_READ_YOUR_WRITES_DEADLINE, ReadYourWrites};
+pub use overrides::{OverrideError, Overrides};
 pub use parking::GateStats;
 pub use predicate::Predicate;
 #[cfg(test)]
@@ -100,7 +103,7 @@ pub use watch::Watch;
 /// | the reconcile | the key | its failure count |
 /// |---|---|---|
 /// | `Ok`, [`Action::await_change`](crate::reconcile::Action::await_change) | waits for an event | forgotten |
-/// | `Ok`, [`Action::requeue_after`](crate::reconcile::Action::requeue_after) | comes back after that time, or earlier by an event | forgotten |
+/// | `Ok`, [`Action::requeue_after`](crate::reconcile::Action::requeue_after) | comes back after that time, and at an event before it | forgotten |
 /// | `Err`, transient or conflict | comes back after 5 ms, doubling up to 1000 s | grows |
 /// | `Err` with a delay | comes back after that delay | unchanged |
 /// | `Err`, terminal | waits for an event | forgotten |
@@ -110,7 +113,7 @@ pub use watch::Watch;
 /// back a key before its back-off is over: they wait and are seen together. Only what the primary itself asks for anew
 /// does, by a new generation or its deletion, and then its failures are forgotten.
 ///
-/// A key that comes back keeps the priority it had. Initial lists and resyncs are of low priority, changes of the primary's
+/// A key that comes back keeps the priority it had, unless the action names another. Initial lists and resyncs are of low priority, changes of the primary's
 /// generation and its deletion of high, everything else of normal: see [`Priority`](crate::queue::Priority).
 ///
 /// [`Action::await_change`]: crate::reconcile::Action::await_change

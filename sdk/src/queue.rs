@@ -1,4 +1,56 @@
 //! Keys to work on: deduplicated, delayed, rate limited. client-go's work queue, usable on its own.
+//!
+//! A controller written by hand, as client-go's examples are: a handler adds keys, and workers take them. What a
+//! [`Controller`](crate::controller::Controller) adds to it is that failing keys are held outside the queue, that panics and
+//! deadlines are contained, and that nothing starts before the initial lists.
+//!
+//! ```no_run
+//! use k8s_openapi::api::core::v1::Pod;
+//! use kubewright::informer::handler::{Deleted, Handle, ResourceEventHandler};
+//! use kubewright::{Client, InformerFactory, Lister, ObjectKey, WorkQueue};
+//!
+//! struct Enqueue(WorkQueue<ObjectKey>);
+//!
+//! impl ResourceEventHandler<Pod> for Enqueue {
+//!     fn on_add(&mut self, pod: Handle<Pod>, _is_in_initial_list: bool) {
+//!         self.0.add(pod.key().clone());
+//!     }
+//!     fn on_update(&mut self, _old: Handle<Pod>, new: Handle<Pod>) {
+//!         self.0.add(new.key().clone());
+//!     }
+//!     fn on_delete(&mut self, gone: Deleted<Pod>) {
+//!         self.0.add(gone.last.key().clone());
+//!     }
+//! }
+//!
+//! async fn work(queue: WorkQueue<ObjectKey>, pods: Lister<Pod>) {
+//!     while let Some(key) = queue.get().await {
+//!         match pods.get(&key) {
+//!             Ok(pod) => {
+//!                 println!("{key} is {}", if pod.is_some() { "there" } else { "gone" });
+//!                 queue.forget(&key);
+//!             }
+//!             Err(_) => queue.add_rate_limited(key.clone()),
+//!         }
+//!         queue.done(&key); // whatever happened: until then nobody else gets the key
+//!     }
+//! }
+//!
+//! # async fn example(client: Client) {
+//! let factory = InformerFactory::new(client);
+//! let (queue, pods) = (WorkQueue::default(), factory.informer::<Pod>());
+//! let registration = pods.add_event_handler(Enqueue(queue.clone()));
+//! factory.start();
+//! registration.synced().await;
+//! let mut workers = tokio::task::JoinSet::new();
+//! for _ in 0..4 {
+//!     workers.spawn(work(queue.clone(), pods.lister()));
+//! }
+//! tokio::signal::ctrl_c().await.ok();
+//! queue.shut_down_with_drain().await;
+//! workers.join_all().await;
+//! # }
+//! ```
 use std::fmt;
 use std::hash::Hash;
 use std::pin::pin;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::declare::Primary;
+use crate::queue::Priority;
 use crate::resource::ObjectKey;
 
 pub mod context;
@@ -49,22 +50,35 @@ pub trait Reconciler<P: Primary>: Send + Sync + 'static {
 #[must_use = "an action is what the reconcile returns"]
 pub struct Action {
     requeue_after: Option<Duration>,
+    priority: Option<Priority>,
 }
 
 impl Action {
     /// Waits for the next change of the object or of anything related.
     pub const fn await_change() -> Self {
-        Self { requeue_after: None }
+        Self { requeue_after: None, priority: None }
     }
 
     /// Reconciles again after `delay`, or earlier when something changes.
     pub const fn requeue_after(delay: Duration) -> Self {
-        Self { requeue_after: Some(delay) }
+        Self { requeue_after: Some(delay), priority: None }
+    }
+
+    /// Lets the key come back at this priority, instead of the one it was reconciled at. What brings it back earlier has a
+    /// priority of its own.
+    pub const fn with_priority(mut self, priority: Priority) -> Self {
+        self.priority = Some(priority);
+        self
     }
 
     /// Returns the delay, if one was asked for.
     pub const fn delay(&self) -> Option<Duration> {
         self.requeue_after
+    }
+
+    /// Returns the priority to come back at, if one was asked for.
+    pub const fn priority(&self) -> Option<Priority> {
+        self.priority
     }
 }
 

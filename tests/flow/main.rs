@@ -1,4 +1,5 @@
 //! Informers, operators and their writes, in one process with the trial, on the real Kubernetes control plane.
+mod controllers;
 mod finalizers;
 mod informers;
 mod listing;
@@ -12,7 +13,7 @@ mod storm;
 use controlplane::harness::{Trial, run};
 
 fn main() -> std::process::ExitCode {
-    run([
+    let trials = [
         Trial::shared(
             "handlers_see_every_change_in_order_and_late_ones_everything_once",
             informers::handlers_see_every_change_in_order_and_late_ones_everything_once,
@@ -67,5 +68,6 @@ fn main() -> std::process::ExitCode {
             "a_child_that_comes_and_goes_ends_as_last_declared",
             narrow::a_child_that_comes_and_goes_ends_as_last_declared,
         ),
-    ])
+    ];
+    run(trials.into_iter().chain(controllers::trials()))
 }

@@ -1,4 +1,5 @@
 //! Running the operators: logs, runtime, client, and the manager that does the rest.
+use std::ffi::OsString;
 use std::io::{self, IsTerminal};
 
 use futures_util::StreamExt;
@@ -7,6 +8,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::admin::Admin;
 use crate::client::{Client, ConfigOptions};
+use crate::controller::{OverrideError, Overrides};
 use crate::informer::factory::InformerFactory;
 use crate::manager::signals::{self, Signals};
 use crate::manager::{Manager, Outcome};
@@ -17,6 +19,7 @@ use super::args::{LogFormat, RunArgs};
 /// Runs until it is told to stop. The failure that ended it, if any, is one line.
 pub(super) fn run(operators: Vec<Operator>, args: &RunArgs) -> Result<(), String> {
     log(args);
+    let overrides = overrides(&operators).map_err(|error| error.to_string())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| format!("cannot start the runtime: {error}"))?;
     to_end(runtime, async {
@@ -25,6 +28,7 @@ pub(super) fn run(operators: Vec<Operator>, args: &RunArgs) -> Result<(), String
         let options = RunOptions {
             watch_namespace: args.watch_namespace.0.clone(),
             probe_address: args.health_probe_bind_address.0,
+            overrides,
         };
         operate(client, operators, options).await
     })
@@ -45,6 +49,16 @@ struct RunOptions {
     watch_namespace: Option<String>,
     /// Where probes are served, if at all.
     probe_address: Option<std::net::SocketAddr>,
+    /// What the environment says of each operator's controller.
+    overrides: Vec<Overrides>,
+}
+
+/// Reads the environment, which says how each operator's controller works.
+fn overrides(operators: &[Operator]) -> Result<Vec<Overrides>, OverrideError> {
+    let names: Vec<_> = operators.iter().map(|operator| operator.declared().name).collect();
+    // What is not Unicode is none of ours, whose values are plain.
+    let text = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+    Overrides::from_vars(&names, std::env::vars_os().filter_map(text))
 }
 
 /// Hands the operators to the manager.
@@ -61,14 +75,14 @@ async fn operate(client: Client, operators: Vec<Operator>, options: RunOptions) 
     }
     let mut signals = signals::listen().map_err(|error| format!("cannot listen for SIGTERM and SIGINT: {error}"))?;
     let setup = Setup::new(client, informers);
-    for operator in operators {
+    for (operator, overrides) in operators.into_iter().zip(&options.overrides) {
         let name = operator.declared().name;
         let Some(made) = unless_signalled(&mut signals, operator.controller(setup.clone())).await else {
             tracing::info!(operator = name, "stopped before the operator was set up");
             return Ok(());
         };
         let (controller, reconcile) = made.map_err(|error| format!("cannot set up the operator {name}: {error}"))?;
-        manager = manager.controller(controller, reconcile);
+        manager = manager.controller(controller.overridden(overrides), reconcile);
     }
     let manager = manager.stop_on(signals);
     match manager.run().await.map_err(|error| chain(&error))? {

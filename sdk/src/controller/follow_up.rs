@@ -1,6 +1,7 @@
 //! What becomes of a key after its reconcile. A pure table.
 use std::time::Duration;
 
+use crate::queue::Priority;
 use crate::reconcile::error::Class;
 use crate::reconcile::{Action, Result};
 
@@ -39,8 +40,8 @@ const QUIET_CONFLICTS: u32 = 8;
 pub(super) enum FollowUp {
     /// Forget its failures and wait for an event.
     Forget,
-    /// Forget its failures and come back after a time.
-    ForgetAndAddAfter(Duration),
+    /// Forget its failures and come back after a time, at another priority if one is named.
+    ForgetAndAddAfter(Duration, Option<Priority>),
     /// Come back after a time, its failures as they are.
     AddAfter(Duration),
     /// Count a failure and come back when the rate limiter allows.
@@ -72,7 +73,10 @@ impl Attempt {
 
     pub(super) fn follow_up(&self) -> FollowUp {
         match self {
-            Self::Returned(Ok(action)) => action.delay().map_or(FollowUp::Forget, FollowUp::ForgetAndAddAfter),
+            Self::Returned(Ok(action)) => match action.delay() {
+                Some(delay) => FollowUp::ForgetAndAddAfter(delay, action.priority()),
+                None => FollowUp::Forget,
+            },
             Self::Returned(Err(error)) => match (error.class(), error.delay()) {
                 (Class::Terminal, _) => FollowUp::Forget,
                 (Class::Transient | Class::Conflict, Some(delay)) => FollowUp::AddAfter(delay),
@@ -103,7 +107,7 @@ mod tests {
         let failed = |error: Error| Attempt::Returned(Err(error));
         check(Attempt::Returned(Ok(Action::await_change())), Outcome::Succeeded, FollowUp::Forget);
         let later = Attempt::Returned(Ok(Action::requeue_after(second)));
-        check(later, Outcome::Requeued, FollowUp::ForgetAndAddAfter(second));
+        check(later, Outcome::Requeued, FollowUp::ForgetAndAddAfter(second, None));
         check(failed(Error::new("e")), Outcome::Transient, FollowUp::AddRateLimited);
         check(failed(Error::new("e").retry_after(second)), Outcome::Transient, FollowUp::AddAfter(second));
         check(failed(conflict().into()), Outcome::Conflict, FollowUp::AddRateLimited);

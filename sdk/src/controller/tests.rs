@@ -17,6 +17,8 @@ mod gate;
 
 mod held;
 
+mod measured;
+
 mod sources;
 
 mod stop;
@@ -225,14 +227,20 @@ async fn m5_the_failure_count_is_not_reset_before_a_success() {
     assert_eq!(running.calls("a"), [0, 5, 15, 35, 100, 105], "the back-off starts anew");
 }
 
+fn conflict() -> Failed {
+    let status = crate::client::Status { code: 409, ..Default::default() };
+    let (method, path) = (http::Method::PUT, "/".to_owned());
+    crate::client::Error::Status { method, path, status: Box::new(status) }.into()
+}
+
 #[tokio::test(start_paused = true)]
 async fn conflicts_are_retried_soon_and_counted_apart() {
-    let running = Running::synced(controller(), async |_, count| {
-        let status = crate::client::Status { code: 409, ..Default::default() };
-        let (method, path) = (http::Method::PUT, "/".to_owned());
-        let conflict = crate::client::Error::Status { method, path, status: Box::new(status) };
-        if count == 0 { Err(conflict.into()) } else { Ok(Action::await_change()) }
-    });
+    let running = Running::synced(
+        controller(),
+        async |_, count| {
+            if count == 0 { Err(conflict()) } else { Ok(Action::await_change()) }
+        },
+    );
     running.hand.add("a");
     clock::sleep(1000 * MS).await;
     assert_eq!(running.calls("a"), [0, 5]);
@@ -241,7 +249,7 @@ async fn conflicts_are_retried_soon_and_counted_apart() {
 
 /// rust.md finding 10: in kube-rs one panic stops every key.
 #[tokio::test(start_paused = true)]
-async fn m7_a_panic_is_an_error_of_its_key_and_the_others_go_on() {
+async fn m7_finding_10_a_panic_is_an_error_of_its_key_and_stops_no_other() {
     struct PanicsWhenDropped;
     impl Drop for PanicsWhenDropped {
         fn drop(&mut self) {
@@ -329,7 +337,6 @@ async fn m9_a_source_that_cannot_sync_is_named_and_stopping_meanwhile_is_no_erro
     assert_eq!(running.stop().await, 0);
 }
 
-/// rust.md finding 6: in kube-rs one forbidden child kind delays every event of the primary.
 #[tokio::test(start_paused = true)]
 async fn a_source_that_fails_later_delays_nobody() {
     let child = Hand::new();

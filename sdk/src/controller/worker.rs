@@ -79,10 +79,10 @@ impl Worker {
                 self.queue.forget(key);
                 self.holds.release(key);
             }
-            FollowUp::ForgetAndAddAfter(delay) => {
+            FollowUp::ForgetAndAddAfter(delay, other) => {
                 self.queue.forget(key);
                 self.holds.release(key);
-                self.queue.add_with(key.clone(), When::After(delay), priority);
+                self.queue.add_with(key.clone(), When::After(delay), other.unwrap_or(priority));
             }
             FollowUp::AddAfter(delay) => self.hold(key, delay, priority),
             FollowUp::AddRateLimited => self.hold(key, self.queue.back_off(key), priority),

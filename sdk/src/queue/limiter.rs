@@ -117,6 +117,13 @@ impl Bucket {
     }
 }
 
+impl Default for Bucket {
+    /// Ten each second after a hundred at once, as in client-go's default for controllers.
+    fn default() -> Self {
+        Self::new(Duration::from_millis(100), 100)
+    }
+}
+
 impl<T> RateLimiter<T> for Bucket {
     fn when(&mut self, _: &T, now: Instant) -> Duration {
         let full_at = self.full_at.map_or(now, |full_at| full_at.max(now));
@@ -160,6 +167,43 @@ impl<T> RateLimiter<T> for MaxOf<T> {
 
     fn num_requeues(&self, item: &T) -> u32 {
         self.limiters.iter().map(|limiter| limiter.num_requeues(item)).max().unwrap_or_default()
+    }
+}
+
+impl<T: Clone + Eq + Hash + Send + 'static> Default for MaxOf<T> {
+    /// client-go's `DefaultTypedControllerRateLimiter`: [`ItemExponential`] for each item and [`Bucket`] for all, each with
+    /// its default. controller-runtime left the bucket out when its queue got priorities, and so do our controllers: it
+    /// makes one bad kind of failure delay every other.
+    fn default() -> Self {
+        Self::new(vec![Box::new(ItemExponential::default()), Box::new(Bucket::default())])
+    }
+}
+
+/// Cuts what another limiter says: nothing waits longer than `max`. client-go's `WithMaxWaitRateLimiter`.
+#[derive(Debug)]
+pub struct WithMaxWait<L> {
+    limiter: L,
+    max: Duration,
+}
+
+impl<L> WithMaxWait<L> {
+    /// Asks `limiter`, which counts as ever, and returns no more than `max`.
+    pub fn new(limiter: L, max: Duration) -> Self {
+        Self { limiter, max }
+    }
+}
+
+impl<T, L: RateLimiter<T>> RateLimiter<T> for WithMaxWait<L> {
+    fn when(&mut self, item: &T, now: Instant) -> Duration {
+        self.limiter.when(item, now).min(self.max)
+    }
+
+    fn forget(&mut self, item: &T) {
+        self.limiter.forget(item);
+    }
+
+    fn num_requeues(&self, item: &T) -> u32 {
+        self.limiter.num_requeues(item)
     }
 }
 
@@ -282,6 +326,29 @@ mod tests {
         assert_eq!(limiter.when(&"two", now), 5 * MS);
         limiter.forget(&"one");
         assert_eq!(limiter.when(&"one", now), 5 * MS);
+    }
+
+    #[test]
+    fn w8_with_max_wait_cuts_the_delay_and_lets_the_limiter_count() {
+        let now = start();
+        let mut limiter = WithMaxWait::new(ItemExponential::new(MS, 1000 * MS), 5 * MS);
+        let delays: Vec<_> = (0..5).map(|_| limiter.when(&"one", now).as_millis()).collect();
+        assert_eq!(delays, [1, 2, 4, 5, 5]);
+        assert_eq!(limiter.num_requeues(&"one"), 5);
+        limiter.forget(&"one");
+        assert_eq!((limiter.num_requeues(&"one"), limiter.when(&"one", now)), (0, MS));
+    }
+
+    #[test]
+    fn w8_client_gos_default_for_controllers_is_exponential_for_each_and_a_bucket_for_all() {
+        let now = start();
+        let mut limiter = MaxOf::default();
+        let first: Vec<_> = (0..100).map(|item| limiter.when(&item, now)).collect();
+        assert!(first.iter().all(|delay| *delay == 5 * MS), "the burst");
+        assert_eq!([limiter.when(&100, now), limiter.when(&101, now)], [100 * MS, 200 * MS]);
+        let later = now + Duration::from_secs(60);
+        let delays: Vec<_> = (0..8).map(|_| limiter.when(&0, later).as_millis()).collect();
+        assert_eq!(delays, [10, 20, 40, 80, 160, 320, 640, 1280]);
     }
 
     #[test]

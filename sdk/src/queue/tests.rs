@@ -350,7 +350,7 @@ async fn done_of_a_key_that_nobody_holds_changes_nothing() {
 
 /// rust.md finding 5: where kube-rs ran 4 of 50 keys that were always due, and the others never.
 #[tokio::test(start_paused = true)]
-async fn keys_that_are_always_due_take_turns() {
+async fn finding_5_keys_that_are_always_due_take_turns() {
     for workers in [1, 4] {
         let queue: WorkQueue<usize> = WorkQueue::default();
         (0..50).for_each(|key| queue.add(key));

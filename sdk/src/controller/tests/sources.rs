@@ -326,6 +326,35 @@ async fn a_resync_repeats_every_primary_at_low_priority_and_there_is_none_unless
     check(Some(40 * minute), &[1, 2]).await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_held_primary_is_let_go_by_its_new_generation_and_by_its_deletion_and_by_nothing_else() {
+    let world = World::new();
+    let (deployments, children) = (world.factory.informer::<Deployment>(), world.factory.informer::<ReplicaSet>());
+    let (sender, channel) = Source::channel();
+    let sources = controller()
+        .resync(60_000 * MS)
+        .source(Watch::primary(&deployments))
+        .source(Watch::controlled_by::<Deployment>(&children))
+        .source(channel);
+    let hour = Duration::from_secs(3600);
+    let running =
+        Running::synced(sources, move |_, _| std::future::ready(Err(Failed::new("come back later").retry_after(hour))));
+    let (primaries, children) = (Feeder::of::<Deployment>(&world), Feeder::of::<ReplicaSet>(&world));
+    let a = |version: u32, generation: u32| object("a", version, &json!({ "generation": generation }));
+    primaries.list(&[a(1, 1)]).await;
+    children.list(&[]).await;
+    assert_eq!(running.calls("a").len(), 1);
+    primaries.apply(&a(2, 1)).await;
+    children.apply(&object("x", 3, &owners(&[("apps/v1", "a", true)]))).await;
+    sender.send(ObjectKey::namespaced("web", "a")).await.unwrap();
+    clock::sleep(Duration::from_secs(600)).await;
+    assert_eq!(running.calls("a").len(), 1, "a status, a child, a message, ten resyncs");
+    primaries.apply(&a(4, 2)).await;
+    assert_eq!(running.calls("a").len(), 2, "its new generation");
+    primaries.delete(&a(5, 2)).await;
+    assert_eq!(running.calls("a").len(), 3, "its deletion");
+}
+
 /// rust.md finding 6: in kube-rs one forbidden child kind delays every event of the primary by up to 2.7 s.
 #[tokio::test(start_paused = true)]
 async fn finding_6_one_failing_child_watch_does_not_delay_the_main_object() {
