@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use crate::claim::{self, Claim, claim};
 use crate::conditions::{self, PROGRESSING, reason};
-use crate::error::{Error, code};
+use crate::error::{Error, answer, code};
 use crate::events::{self, Type};
 use crate::plan::{Change, Plan, Write};
 use crate::replicas::Replicas;
@@ -121,7 +121,7 @@ impl<'a> Actor<'a> {
             }
             Err(error) if code(&error) == Some(409) => self.look_at_namesake(set).await,
             Err(error) => {
-                let message = format!("Failed to create new replica set {:?}: {error}", set.name());
+                let message = format!("Failed to create new replica set {:?}: {}", set.name(), answer(&error));
                 let error = Error::request(format!("create ReplicaSet {}", set.name()))(error);
                 if !error.is_namespace_terminating() {
                     self.tell_not_created(message).await;

@@ -1,5 +1,6 @@
 //! The controller: informers to listers and handlers, handlers to a queue of keys, the queue to workers.
 use std::collections::HashSet;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -68,15 +69,19 @@ impl DeploymentController {
     /// # Panics
     /// When a worker panics: a controller that works with fewer hands than it says is worse than one that is restarted.
     pub async fn run(self, workers: usize, stop: impl Future<Output = ()>) {
+        let mut stop = pin!(stop);
         // What a handler has not seen yet is in no queue.
         for handler in &self.handlers {
-            handler.synced().await;
+            tokio::select! {
+                () = &mut stop => return,
+                () = handler.synced() => {}
+            }
         }
         let queue = self.queue.clone();
         let controller = Arc::new(self);
         let mut tasks: JoinSet<()> = (0..workers).map(|_| Arc::clone(&controller).work()).collect();
         tokio::select! {
-            () = stop => {}
+            () = &mut stop => {}
             Some(ended) = tasks.join_next() => ended.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic())),
         }
         queue.shut_down();
@@ -99,16 +104,15 @@ impl DeploymentController {
             Err(error) if error.is_namespace_terminating() => return self.queue.forget(key),
             Err(error) => error,
         };
-        let source = std::error::Error::source(&error).map(ToString::to_string);
         if self.queue.num_requeues(key) < MAX_RETRIES {
             if error.is_conflict() {
-                tracing::debug!(%key, %error, source, "lost a race, again");
+                tracing::debug!(%key, %error, "lost a race, again");
             } else {
-                tracing::warn!(%key, %error, source, "failed, again");
+                tracing::warn!(%key, %error, "failed, again");
             }
             self.queue.add_rate_limited(key.clone());
         } else {
-            tracing::error!(%key, %error, source, "failed too often, until it changes");
+            tracing::error!(%key, %error, "failed too often, until it changes");
             self.queue.forget(key);
         }
     }

@@ -13,12 +13,12 @@ pub enum Error {
     #[error(transparent)]
     Decode(#[from] DecodeError),
     /// The API server refused a request, or did not answer.
-    #[error("{attempt}")]
+    #[error("{attempt}: {}", answer(cause))]
     Request {
         /// What was attempted, and on what.
         attempt: String,
         /// Why it failed.
-        source: Box<kube::Error>,
+        cause: Box<kube::Error>,
     },
     /// The cache does not show yet what a request has just met. Its event will come.
     #[error("{0} exists and is not cached yet")]
@@ -37,18 +37,18 @@ pub enum Error {
 impl Error {
     /// Names what was attempted when a request failed.
     pub(crate) fn request(attempt: String) -> impl FnOnce(kube::Error) -> Self {
-        move |source| Self::Request { attempt, source: Box::new(source) }
+        move |cause| Self::Request { attempt, cause: Box::new(cause) }
     }
 
     /// Says whether the write lost a race: the cache will catch up.
     pub(crate) fn is_conflict(&self) -> bool {
-        matches!(self, Self::Request { source, .. } if code(source) == Some(409)) || matches!(self, Self::Stale(_))
+        matches!(self, Self::Request { cause, .. } if code(cause) == Some(409)) || matches!(self, Self::Stale(_))
     }
 
     /// Says whether nothing can be made any more because the namespace is ending.
     pub(crate) fn is_namespace_terminating(&self) -> bool {
-        let Self::Request { source, .. } = self else { return false };
-        let kube::Error::Api(status) = &**source else { return false };
+        let Self::Request { cause, .. } = self else { return false };
+        let kube::Error::Api(status) = &**cause else { return false };
         let causes = status.details.as_ref().map(|details| &details.causes);
         causes.into_iter().flatten().any(|cause| cause.reason == "NamespaceTerminating")
     }
@@ -59,5 +59,13 @@ pub(crate) fn code(error: &kube::Error) -> Option<u16> {
     match error {
         kube::Error::Api(status) => Some(status.code),
         _ => None,
+    }
+}
+
+/// Returns what the API server said, or why it said nothing. What kube prints of an answer repeats it in full.
+pub(crate) fn answer(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => status.message.clone(),
+        other => other.to_string(),
     }
 }

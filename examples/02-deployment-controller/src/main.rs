@@ -1,5 +1,7 @@
 //! Runs the deployment controller until SIGTERM or Ctrl-C, as kube-controller-manager would.
 use std::error::Error;
+use std::io;
+use std::pin::pin;
 use std::time::Duration;
 
 use deployment_controller::DeploymentController;
@@ -15,22 +17,30 @@ const SYNC_TIMEOUT: Duration = Duration::from_secs(120);
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     tracing_subscriber::fmt().with_writer(std::io::stderr).init();
-    let mut terminate = signal(SignalKind::terminate())?;
+    let mut stop = pin!(stop()?);
     let client = Client::try_default().await?;
     let factory = InformerFactory::new(client.clone());
     let controller = DeploymentController::new(client, &factory);
 
     factory.start();
-    factory.wait_for_cache_sync(SYNC_TIMEOUT).await?;
+    tokio::select! {
+        synced = factory.wait_for_cache_sync(SYNC_TIMEOUT) => synced?,
+        () = &mut stop => return Ok(()),
+    }
     tracing::info!("the caches are filled");
 
-    let stop = async {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = tokio::signal::ctrl_c() => {}
-        }
-    };
     controller.run(WORKERS, stop).await;
     factory.shutdown().await;
     Ok(())
+}
+
+/// Is ready at SIGTERM or Ctrl-C, which no longer end the process by themselves.
+fn stop() -> io::Result<impl Future<Output = ()>> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
 }

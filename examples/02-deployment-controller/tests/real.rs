@@ -30,12 +30,17 @@ fn main() -> std::process::ExitCode {
         Trial::shared("a_deletion_takes_all_along_or_nothing", real::owners::a_deletion_takes_all_along_or_nothing),
         Trial::shared("a_name_that_is_taken_is_avoided", real::owners::a_name_that_is_taken_is_avoided),
         Trial::shared("a_rollout_that_stands_still_is_late", real::failing::a_rollout_that_stands_still_is_late),
+        Trial::shared("a_set_that_can_not_be_made_is_told_of", real::failing::a_set_that_can_not_be_made_is_told_of),
         Trial::shared("a_failing_replica_set_is_told_of", real::failing::a_failing_replica_set_is_told_of),
         Trial::shared(
             "an_unchanged_deployment_costs_no_request",
             real::alone::an_unchanged_deployment_costs_no_request,
         ),
         Trial::shared("a_restart_goes_on_where_it_stopped", real::alone::a_restart_goes_on_where_it_stopped),
+        Trial::shared(
+            "what_was_deleted_in_an_outage_is_made_again",
+            real::alone::what_was_deleted_in_an_outage_is_made_again,
+        ),
     ]);
     real::ours::end();
     code

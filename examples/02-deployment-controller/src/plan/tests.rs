@@ -16,7 +16,8 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
     /// Whatever happens, no pass lets more pods be than the surge allows, and no pass of a rolling update costs a pod
-    /// that must stay available. Once the user is quiet and pods get well, the rollout arrives, and nothing is left to do.
+    /// that must stay available. Once the user is quiet and new pods get well, the rollout arrives, and nothing is left to
+    /// do.
     #[test]
     fn rolling_updates_keep_their_bounds_and_arrive(
         replicas in 0..12_i32,

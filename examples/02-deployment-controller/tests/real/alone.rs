@@ -1,9 +1,10 @@
 //! What only this controller is asked.
-use controlplane::TestScope;
+use controlplane::{TestScope, eventually};
 use serde_json::json;
 
-use super::ours::USER;
-use super::pair::{Outcome, Pair, web};
+use super::ours::{Ours, USER};
+use super::pair::{Outcome, PATIENCE, Pair, web};
+use super::state::State;
 
 pub(crate) fn an_unchanged_deployment_costs_no_request(scope: &TestScope) -> Outcome {
     let pair = Pair::new(scope)?;
@@ -37,4 +38,29 @@ pub(crate) fn a_restart_goes_on_where_it_stopped(scope: &TestScope) -> Outcome {
         pair.same("rolled out", |state| state.has_arrived("web", 3) && state.sizes().get("web-r2") == Some(&3))?;
     assert_eq!(end.sets.len(), 2);
     Ok(())
+}
+
+/// The API server goes and comes back, and before the controller has found it again its ReplicaSet is deleted. That is
+/// told by a watch that goes on, or by a list that lacks it (client-go's `DeletedFinalStateUnknown`).
+pub(crate) fn what_was_deleted_in_an_outage_is_made_again(_scope: &TestScope) -> Outcome {
+    let ours = Ours::start()?;
+    let cluster = &ours.cluster;
+    let set = || cluster.kubectl(&["get", "replicasets", "-o", "jsonpath={.items[*].metadata.uid}"], "")?.success();
+    let arrived = |before: &str| {
+        eventually("the rollout to arrive", PATIENCE, || {
+            let state = State::read(cluster, "default")?;
+            let uid = set()?;
+            Ok((state.has_arrived("web", 3) && uid != before && !uid.contains(' ')).then_some(uid))
+        })
+    };
+    cluster.kubectl(&["create", "-f", "-"], &web(3, &json!({})).to_string())?.success()?;
+    let before = arrived("")?;
+
+    cluster.kill_apiserver()?;
+    cluster.start_apiserver()?;
+    eventually("the deletion", PATIENCE, || {
+        Ok(Some(cluster.kubectl(&["delete", "replicasets", "--all", "--wait=false"], "")?.success()?))
+    })?;
+    arrived(&before)?;
+    ours.stop()
 }

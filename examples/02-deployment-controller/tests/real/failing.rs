@@ -29,6 +29,17 @@ pub(crate) fn a_rollout_that_stands_still_is_late(scope: &TestScope) -> Outcome 
     Ok(())
 }
 
+pub(crate) fn a_set_that_can_not_be_made_is_told_of(scope: &TestScope) -> Outcome {
+    let pair = Pair::new(scope)?;
+    pair.kubectl(&["create", "quota", "none", "--hard=count/replicasets.apps=0"])?;
+    pair.create(&web(2, &json!({})))?;
+    pair.same("refused", |state| state.reason("web", "Progressing") == "ReplicaSetCreateError")?;
+    pair.kubectl(&["delete", "quota", "none"])?;
+    // Nothing tells that it would work by now but trying again.
+    pair.same("made", |state| state.has_arrived("web", 2))?;
+    Ok(())
+}
+
 pub(crate) fn a_failing_replica_set_is_told_of(scope: &TestScope) -> Outcome {
     let pair = Pair::new(scope)?;
     pair.kubectl(&["create", "quota", "few", "--hard=pods=2"])?;

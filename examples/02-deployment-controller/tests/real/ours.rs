@@ -49,7 +49,7 @@ pub(crate) fn end() {
 }
 
 impl Ours {
-    fn start() -> Outcome<Self> {
+    pub(crate) fn start() -> Outcome<Self> {
         let cluster = ControlPlane::start(Options::default().without_controller("deployment-controller"))?;
         let account = ["create", "serviceaccount", "deployment-controller", "-n", "kube-system"];
         eventually("the namespace of the account", PATIENCE, || {
@@ -71,7 +71,8 @@ impl Ours {
         Ok(())
     }
 
-    fn stop(&self) -> Outcome {
+    /// Stops the controller.
+    pub(crate) fn stop(&self) -> Outcome {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(Running { stop, thread }) = running else { return Ok(()) };
         // It fails only if the controller has ended, and why is what the thread returns.

@@ -97,7 +97,13 @@ impl World {
             "spec": { "replicas": replicas, "strategy": strategy, "selector": { "matchLabels": { "app": "web" } },
                 "template": template(0), "progressDeadlineSeconds": 600, "revisionHistoryLimit": HISTORY },
         }));
-        Self { deployment: deployment.unwrap(), owned: Vec::new(), broken: [false; 3], made: 0, second: 0 }
+        Self {
+            deployment: deployment.unwrap(),
+            owned: Vec::new(),
+            broken: [false; IMAGES as usize],
+            made: 0,
+            second: 0,
+        }
     }
 
     pub(super) fn deployment(&self) -> &Deployment {
@@ -173,9 +179,10 @@ impl World {
         Ok(())
     }
 
-    /// From now on nobody interferes and every pod gets well.
+    /// From now on nobody interferes, and every pod of the template that is asked for gets well. What is ill of the
+    /// others stays so, and must not hold the rollout up.
     pub(super) fn calm(&mut self) {
-        self.broken = [false; 3];
+        self.broken[usize::from(image_of(&self.deployment.spec.template))] = false;
         self.change(&json!({ "paused": false }));
     }
 
