@@ -15,6 +15,7 @@ use crate::wire::RawObject;
 mod contain;
 mod desired;
 mod digest;
+mod echo;
 pub mod error;
 mod fields;
 mod finalizer;
@@ -27,8 +28,10 @@ mod status;
 mod views;
 
 pub(crate) use desired::Owner;
+pub(crate) use echo::Change;
 pub use error::Error;
 pub(crate) use finalizer::{Held, Holder};
+pub(crate) use memory::{Foreign, PrimaryMemory};
 pub(crate) use own::Sight;
 pub(crate) use status::Statement;
 pub(crate) use views::Views;

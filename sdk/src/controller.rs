@@ -104,7 +104,8 @@ pub use watch::Watch;
 /// |---|---|---|
 /// | `Ok`, [`Action::await_change`](crate::reconcile::Action::await_change) | waits for an event | forgotten |
 /// | `Ok`, [`Action::requeue_after`](crate::reconcile::Action::requeue_after) | comes back after that time, and at an event before it | forgotten |
-/// | `Err`, transient or conflict | comes back after 5 ms, doubling up to 1000 s | grows |
+/// | `Err`, transient | comes back after 5 ms, doubling up to 1000 s | grows |
+/// | `Err`, conflict | as a transient error, but within 1 s for the first 32 in a row | grows |
 /// | `Err` with a delay | comes back after that delay | unchanged |
 /// | `Err`, terminal | waits for an event | forgotten |
 /// | panicked, or passed its deadline | as a transient error | grows |

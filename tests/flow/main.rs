@@ -1,10 +1,13 @@
 //! Informers, operators and their writes, in one process with the trial, on the real Kubernetes control plane.
 mod controllers;
+mod echoes;
+mod faults;
 mod finalizers;
 mod informers;
 mod listing;
 mod narrow;
 mod operators;
+mod own_writes;
 mod pair;
 mod quiet;
 mod status;
@@ -13,7 +16,13 @@ mod storm;
 use controlplane::harness::{Trial, run};
 
 fn main() -> std::process::ExitCode {
-    let trials = [
+    let trials = caches().into_iter().chain(reconciles()).chain(writes());
+    run(trials.chain(controllers::trials()))
+}
+
+/// What is cached.
+fn caches() -> Vec<Trial> {
+    vec![
         Trial::shared(
             "handlers_see_every_change_in_order_and_late_ones_everything_once",
             informers::handlers_see_every_change_in_order_and_late_ones_everything_once,
@@ -35,17 +44,22 @@ fn main() -> std::process::ExitCode {
             listing::a_version_that_is_no_longer_kept_costs_one_list_and_loses_nothing,
         ),
         Trial::shared(
+            "narrowed_relations_are_seen_repaired_and_quiet",
+            narrow::narrowed_relations_are_seen_repaired_and_quiet,
+        ),
+        Trial::shared(
+            "a_child_that_comes_and_goes_ends_as_last_declared",
+            narrow::a_child_that_comes_and_goes_ends_as_last_declared,
+        ),
+    ]
+}
+
+/// What runs, and when.
+fn reconciles() -> Vec<Trial> {
+    vec![
+        Trial::shared(
             "two_operators_of_both_scopes_run_under_their_roles_alone",
             pair::two_operators_of_both_scopes_run_under_their_roles_alone,
-        ),
-        Trial::shared("what_the_server_normalises_is_no_drift", quiet::what_the_server_normalises_is_no_drift),
-        Trial::shared(
-            "conditions_and_status_belong_to_whoever_set_them",
-            status::conditions_and_status_belong_to_whoever_set_them,
-        ),
-        Trial::shared(
-            "a_primary_created_anew_while_nobody_looked_is_another_one",
-            status::a_primary_created_anew_while_nobody_looked_is_another_one,
         ),
         Trial::shared("finalizers_of_others_are_never_dropped", finalizers::finalizers_of_others_are_never_dropped),
         Trial::shared(
@@ -60,14 +74,33 @@ fn main() -> std::process::ExitCode {
             "a_bad_key_is_retried_as_it_asks_and_holds_up_no_other",
             storm::a_bad_key_is_retried_as_it_asks_and_holds_up_no_other,
         ),
+    ]
+}
+
+/// What is written, and what becomes of it.
+fn writes() -> Vec<Trial> {
+    vec![
+        Trial::shared("what_the_server_normalises_is_no_drift", quiet::what_the_server_normalises_is_no_drift),
         Trial::shared(
-            "narrowed_relations_are_seen_repaired_and_quiet",
-            narrow::narrowed_relations_are_seen_repaired_and_quiet,
+            "conditions_and_status_belong_to_whoever_set_them",
+            status::conditions_and_status_belong_to_whoever_set_them,
         ),
         Trial::shared(
-            "a_child_that_comes_and_goes_ends_as_last_declared",
-            narrow::a_child_that_comes_and_goes_ends_as_last_declared,
+            "a_primary_created_anew_while_nobody_looked_is_another_one",
+            status::a_primary_created_anew_while_nobody_looked_is_another_one,
         ),
-    ];
-    run(trials.into_iter().chain(controllers::trials()))
+        Trial::shared(
+            "caches_show_what_a_reconcile_wrote_before_the_next_one_begins",
+            own_writes::caches_show_what_a_reconcile_wrote_before_the_next_one_begins,
+        ),
+        Trial::shared(
+            "own_writes_wake_nobody_and_those_of_others_always_do",
+            echoes::own_writes_wake_nobody_and_those_of_others_always_do,
+        ),
+        Trial::shared("operators_survive_failures_with_and_without_effect", faults::failures_with_and_without_effect),
+        Trial::shared("operators_survive_cut_connections", faults::cut_connections),
+        Trial::shared("operators_survive_expired_and_late_watches", faults::expired_and_late_watches),
+        Trial::shared("operators_survive_slow_answers_and_429", faults::slow_answers_and_too_many_requests),
+        Trial::shared("operators_survive_storms_of_conflicts", faults::storms_of_conflicts),
+    ]
 }

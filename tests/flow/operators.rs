@@ -10,6 +10,8 @@ use controlplane::{AuditEntry, ControlPlane, TestScope, eventually};
 use kubewright::cli::IntoOperators;
 use kubewright::client::ConfigOptions;
 use kubewright::declare::rbac::{Account, Declared, rbac};
+use kubewright::kube::Config;
+use kubewright::kube::config::{KubeConfigOptions, Kubeconfig};
 use kubewright::manager::{Manager, Stop};
 use kubewright::reconcile::ReconcileFn;
 use kubewright::{Client, InformerFactory, Setup};
@@ -79,6 +81,14 @@ impl Robot {
     /// Returns a client of this account.
     pub(crate) async fn client(&self) -> Outcome<Client> {
         Ok(Client::from_options(&ConfigOptions { kubeconfig: Some(self.kubeconfig.clone()), context: None }).await?)
+    }
+
+    /// Returns a client of this account that asks at `url`: that of a proxy.
+    pub(crate) async fn client_at(&self, url: &str) -> Outcome<Client> {
+        let file = Kubeconfig::read_from(&self.kubeconfig)?;
+        let mut config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await?;
+        config.cluster_url = url.parse()?;
+        Ok(Client::from_config(config)?)
     }
 
     /// Returns what this account asked for since `mark`.

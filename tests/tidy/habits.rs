@@ -7,8 +7,8 @@ use crate::source::{Source, is_name};
 /// The crates whose code runs in other people's processes and compilers.
 const LIBRARIES: [&str; 3] = ["sdk/src/", "sdk-macros/src/", "sdk-apiserver/src/"];
 
-/// The code under `tests/` that is no test: it drives outside processes, or measures them, and both take real time.
-const PROGRAMS: [&str; 3] = ["tests/controlplane/src/", "tests/bench/src/", "tests/bench/peers/"];
+/// The code under `tests/` that is no test: it drives, delays or measures outside processes, which takes real time.
+const PROGRAMS: [&str; 4] = ["tests/controlplane/src/", "tests/faults/src/", "tests/bench/src/", "tests/bench/peers/"];
 
 /// What a test says that runs on tokio's paused clock.
 const PAUSED: &str = "start_paused = true";

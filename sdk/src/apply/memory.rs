@@ -1,10 +1,13 @@
 //! What is remembered of the writes for each primary, and forgotten with it.
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::resource::{ObjectKey, ResourceVersion};
 
+use super::echo::Echoes;
 use super::fingerprint::Fingerprint;
 use super::own::OwnWrites;
 use super::status::StatusMemory;
@@ -61,6 +64,50 @@ pub(crate) struct PrimaryMemory {
     pub(crate) finalizer: Mutex<Option<FinalizerMemory>>,
     /// Writes that caches do not show yet.
     pub(crate) own: Mutex<OwnWrites>,
+    /// Writes whose events are no news.
+    pub(crate) echoes: Mutex<Echoes<Foreign>>,
+    /// The views that the present reconcile, or else the last one, has read; a bit for each.
+    read: AtomicU64,
+}
+
+/// What is to be done about an event that is no echo.
+pub(crate) struct Foreign(Box<dyn FnOnce() + Send>);
+
+impl Foreign {
+    pub(crate) fn new(act: impl FnOnce() + Send + 'static) -> Self {
+        Self(Box::new(act))
+    }
+
+    pub(crate) fn act(self) {
+        (self.0)();
+    }
+}
+
+impl fmt::Debug for Foreign {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Foreign")
+    }
+}
+
+impl PrimaryMemory {
+    /// Notes that a reconcile begins, which has read nothing yet.
+    pub(crate) fn begin(&self) {
+        self.read.store(0, Ordering::SeqCst);
+    }
+
+    /// Notes that the reconcile is about to read a view. Views without a bit of their own share the last.
+    pub(crate) fn note_read(&self, view: usize) {
+        self.read.fetch_or(bit(view), Ordering::SeqCst);
+    }
+
+    /// Says whether the reconcile has read a view.
+    pub(crate) fn has_read(&self, view: usize) -> bool {
+        self.read.load(Ordering::SeqCst) & bit(view) != 0
+    }
+}
+
+fn bit(view: usize) -> u64 {
+    1 << view.min(63)
 }
 
 /// What was done to the finalizer, until the cache shows it.

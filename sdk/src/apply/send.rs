@@ -10,8 +10,9 @@ use crate::informer::InformerStatus;
 use crate::resource::{ObjectKey, ResourceType, ResourceVersion};
 use crate::store::decode::redact;
 
+use super::echo::Change;
 use super::error::Error;
-use super::memory::PrimaryMemory;
+use super::memory::{Foreign, PrimaryMemory};
 use super::own::{Deleted, Doubt, Sight};
 use super::views::Views;
 use super::{Writer, lock, request};
@@ -46,7 +47,7 @@ impl Writer {
         request: http::Result<http::Request<Vec<u8>>>,
     ) -> Result<Value, Error> {
         let request = request.map_err(|error| write.unsendable(&error))?;
-        let mut sent = Sent { write, views: &self.views, memory: self.memory.of(write.primary), known: false };
+        let mut sent = Sent::new(write, &self.views, self.memory.of(write.primary));
         let body: Bytes = self.client.write(request).await.map_err(|source| {
             sent.failed(&source);
             write.failed(source)
@@ -114,6 +115,27 @@ impl Writer {
         Ok(())
     }
 
+    /// Returns the memory of a primary whose reconcile begins.
+    pub(crate) fn begin(&self, primary: &ObjectKey) -> Arc<PrimaryMemory> {
+        let memory = self.memory.of(primary);
+        memory.begin();
+        memory
+    }
+
+    /// Takes in the change of an object that concerns `primary`, not from a list: lists skip versions. Acts on it, now or
+    /// when it is known, unless it is the echo of a write of that primary.
+    ///
+    /// A reconcile that read the kind may have read it before its own write showed, and has to see what it did.
+    pub(crate) fn hear(&self, primary: &ObjectKey, change: Change<'_>, foreign: Foreign) {
+        let Some(memory) = self.memory.find(primary) else { return foreign.act() };
+        let was_read = self.views.of(change.resource).any(|view| memory.has_read(view));
+        let foreign = if was_read { Some(foreign) } else { lock(&memory.echoes).hear(change, foreign) };
+        // Outside the lock: it may be anything.
+        if let Some(foreign) = foreign {
+            foreign.act();
+        }
+    }
+
     /// Gives up waiting for the caches to show what was written for the primary.
     pub(crate) fn overlook(&self, primary: &ObjectKey) {
         if let Some(memory) = self.memory.find(primary) {
@@ -132,11 +154,17 @@ struct Sent<'a> {
     write: Write<'a>,
     views: &'a Views,
     memory: Arc<PrimaryMemory>,
+    flight: u64,
     /// Whether the outcome is known.
     known: bool,
 }
 
-impl Sent<'_> {
+impl<'a> Sent<'a> {
+    fn new(write: Write<'a>, views: &'a Views, memory: Arc<PrimaryMemory>) -> Self {
+        let flight = lock(&memory.echoes).depart(write.resource, write.key);
+        Self { write, views, memory, flight, known: false }
+    }
+
     fn answered(&mut self, answer: &Value) {
         self.known = true;
         let Write { resource, key, effect, .. } = self.write;
@@ -145,6 +173,7 @@ impl Sent<'_> {
             return self.deleted(uid);
         }
         let (showing, version) = (self.views.showing(resource, key, answer), version_of(answer));
+        self.land(Some(&version));
         let mut own = lock(&self.memory.own);
         showing.into_iter().for_each(|view| own.wrote(view, &version));
     }
@@ -153,6 +182,14 @@ impl Sent<'_> {
         self.known = !error.is_outcome_unknown();
         if let (Effect::Delete { uid }, true) = (self.write.effect, error.is_not_found()) {
             self.deleted(uid);
+        }
+    }
+
+    /// Ends the flight; a second time does nothing.
+    fn land(&self, version: Option<&ResourceVersion>) {
+        let foreign = lock(&self.memory.echoes).land(self.flight, version);
+        if let Some(foreign) = foreign {
+            foreign.act();
         }
     }
 
@@ -169,6 +206,7 @@ impl Drop for Sent<'_> {
         if !self.known {
             lock(&self.memory.own).doubt(self.write.doubt());
         }
+        self.land(None);
     }
 }
 

@@ -81,6 +81,16 @@ impl Views {
         }
     }
 
+    /// Returns the number of the first view of an informer.
+    pub(crate) fn number(&self, informer: &Arc<SharedInformer>) -> Option<usize> {
+        self.0.iter().position(|known| Arc::ptr_eq(&known.informer, informer))
+    }
+
+    /// Returns the views of a kind.
+    pub(super) fn of<'a>(&'a self, resource: &'a ResourceType) -> impl Iterator<Item = usize> + 'a {
+        (0..self.0.len()).filter(|&number| self.0[number].target().resource == *resource)
+    }
+
     /// Returns what tells of every change of the views.
     pub(crate) fn changes(&self) -> Vec<watch::Receiver<InformerStatus>> {
         self.0.iter().filter(|view| view.part == 0).map(|view| view.informer.status()).collect()

@@ -40,9 +40,9 @@ impl Attached {
     /// Attaches every source to a queue of its own. Keys of informers gather there from now on; nothing runs yet.
     pub(super) fn new(controller: Controller) -> Self {
         let Controller { name, concurrency, deadline, read_your_writes, gate, limiter, resync, sources } = controller;
-        let (gate, patience) = gate::choose(gate, read_your_writes);
+        let gate = gate.unwrap_or_else(|| Arc::new(gate::Open));
         let (queue, holds) = (WorkQueue::new(limiter).measured(), Arc::<Holds>::default());
-        let inlet = Inlet::new(queue.clone(), Arc::clone(&holds));
+        let inlet = Inlet::new(queue.clone(), Arc::clone(&holds), Arc::clone(&gate));
         let (mut feeds, mut drivers) = (Vec::new(), Vec::new());
         for source in sources {
             if let (Some(period), Some(primaries)) = (resync, source.primaries()) {
@@ -53,7 +53,7 @@ impl Attached {
                 source::Attached::Driver(driver) => drivers.push(driver),
             }
         }
-        let parking = Arc::new(Parking::new(gate, patience));
+        let parking = Arc::new(Parking::new(gate, read_your_writes));
         Self { name, deadline, queue, holds, parking, counters: Arc::default(), concurrency, feeds, drivers }
     }
 

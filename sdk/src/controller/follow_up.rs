@@ -35,6 +35,13 @@ impl Outcome {
 /// How many conflicts in a row a key may have in silence: with the back-off from 5 ms up, about a second.
 const QUIET_CONFLICTS: u32 = 8;
 
+/// How long a key that lost a race waits at most. A race is over once it is lost, so that backing off like from a failure
+/// would only make the loser lose time.
+const MAX_CONFLICT_DELAY: Duration = Duration::from_secs(1);
+
+/// How many conflicts in a row are races. Beyond it something is wrong, and the key backs off as from any failure.
+const MAX_RACES: u32 = 32;
+
 /// What to do with the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FollowUp {
@@ -46,6 +53,18 @@ pub(super) enum FollowUp {
     AddAfter(Duration),
     /// Count a failure and come back when the rate limiter allows.
     AddRateLimited,
+    /// Count a lost race and come back soon.
+    AddAfterRace,
+}
+
+impl FollowUp {
+    /// Returns how long the key waits that failed so often, where the rate limiter says `back_off`.
+    pub(super) fn delay(self, back_off: Duration, failures: u32) -> Duration {
+        match self {
+            Self::AddAfterRace if failures <= MAX_RACES => back_off.min(MAX_CONFLICT_DELAY),
+            _ => back_off,
+        }
+    }
 }
 
 impl Attempt {
@@ -80,7 +99,8 @@ impl Attempt {
             Self::Returned(Err(error)) => match (error.class(), error.delay()) {
                 (Class::Terminal, _) => FollowUp::Forget,
                 (Class::Transient | Class::Conflict, Some(delay)) => FollowUp::AddAfter(delay),
-                (Class::Transient | Class::Conflict, None) => FollowUp::AddRateLimited,
+                (Class::Transient, None) => FollowUp::AddRateLimited,
+                (Class::Conflict, None) => FollowUp::AddAfterRace,
             },
             Self::Panicked(_) | Self::TimedOut => FollowUp::AddRateLimited,
         }
@@ -110,11 +130,20 @@ mod tests {
         check(later, Outcome::Requeued, FollowUp::ForgetAndAddAfter(second, None));
         check(failed(Error::new("e")), Outcome::Transient, FollowUp::AddRateLimited);
         check(failed(Error::new("e").retry_after(second)), Outcome::Transient, FollowUp::AddAfter(second));
-        check(failed(conflict().into()), Outcome::Conflict, FollowUp::AddRateLimited);
+        check(failed(conflict().into()), Outcome::Conflict, FollowUp::AddAfterRace);
         check(failed(Error::new("e").terminal()), Outcome::Terminal, FollowUp::Forget);
         check(failed(Error::new("e").retry_after(second).terminal()), Outcome::Terminal, FollowUp::Forget);
         check(Attempt::Panicked("e".into()), Outcome::Panicked, FollowUp::AddRateLimited);
         check(Attempt::TimedOut, Outcome::TimedOut, FollowUp::AddRateLimited);
+    }
+
+    #[test]
+    fn a_lost_race_is_run_again_within_a_second_until_it_is_no_race() {
+        let (ms, hour) = (Duration::from_millis(5), Duration::from_secs(3600));
+        assert_eq!(FollowUp::AddAfterRace.delay(ms, 1), ms);
+        assert_eq!(FollowUp::AddAfterRace.delay(hour, MAX_RACES), MAX_CONFLICT_DELAY);
+        assert_eq!(FollowUp::AddAfterRace.delay(hour, MAX_RACES + 1), hour);
+        assert_eq!(FollowUp::AddRateLimited.delay(hour, 1), hour);
     }
 
     #[test]

@@ -1,12 +1,11 @@
 //! Read-your-writes: whether a key may be reconciled, as the caches show what its last reconciles wrote.
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
-use crate::apply::{Sight, Writer};
+use crate::apply::{Change, Foreign, Sight, Writer};
 use crate::informer::InformerStatus;
 use crate::reconcile::Result;
 use crate::resource::ObjectKey;
@@ -51,6 +50,9 @@ pub(crate) trait Gate: Send + Sync {
     /// Finds out what became of writes of unknown outcome.
     fn settle<'a>(&'a self, key: &'a ObjectKey) -> BoxFuture<'a, Result<()>>;
 
+    /// Acts on a change that a watch tells of and that concerns the key, unless it is the echo of the key's own write.
+    fn hear(&self, key: &ObjectKey, change: Change<'_>, foreign: Foreign);
+
     /// Forgets what the caches do not show.
     fn overlook(&self, key: &ObjectKey);
 
@@ -65,6 +67,10 @@ impl Gate for Writer {
 
     fn settle<'a>(&'a self, key: &'a ObjectKey) -> BoxFuture<'a, Result<()>> {
         async { Ok(Self::settle(self, key).await?) }.boxed()
+    }
+
+    fn hear(&self, key: &ObjectKey, change: Change<'_>, foreign: Foreign) {
+        Self::hear(self, key, change, foreign);
     }
 
     fn overlook(&self, key: &ObjectKey) {
@@ -88,17 +94,13 @@ impl Gate for Open {
         std::future::ready(Ok(())).boxed()
     }
 
+    fn hear(&self, _: &ObjectKey, _: Change<'_>, foreign: Foreign) {
+        foreign.act();
+    }
+
     fn overlook(&self, _: &ObjectKey) {}
 
     fn changes(&self) -> Vec<watch::Receiver<InformerStatus>> {
         Vec::new()
-    }
-}
-
-/// Returns the gate to use.
-pub(super) fn choose(gate: Option<Arc<dyn Gate>>, wanted: ReadYourWrites) -> (Arc<dyn Gate>, Duration) {
-    match (gate, wanted) {
-        (Some(gate), ReadYourWrites::Within(deadline)) => (gate, deadline),
-        _ => (Arc::new(Open), Duration::ZERO),
     }
 }

@@ -1,9 +1,11 @@
 //! How sources hand keys to a controller: with what happened, which decides how soon and whether back-off still counts.
 use std::sync::Arc;
 
+use crate::apply::{Change, Foreign};
 use crate::queue::{Priority, When, WorkQueue};
 use crate::resource::ObjectKey;
 
+use super::gate::Gate;
 use super::hold::Holds;
 
 /// What happened to an object, as far as its primary's turn depends on it.
@@ -28,11 +30,18 @@ pub(crate) enum Trigger {
 pub(crate) struct Inlet {
     queue: WorkQueue<ObjectKey>,
     holds: Arc<Holds>,
+    gate: Arc<dyn Gate>,
 }
 
 impl Inlet {
-    pub(super) fn new(queue: WorkQueue<ObjectKey>, holds: Arc<Holds>) -> Self {
-        Self { queue, holds }
+    pub(super) fn new(queue: WorkQueue<ObjectKey>, holds: Arc<Holds>, gate: Arc<dyn Gate>) -> Self {
+        Self { queue, holds, gate }
+    }
+
+    /// Lets the primary with this key be reconciled, unless the change is the echo of its own last write.
+    pub(crate) fn hear(&self, key: ObjectKey, trigger: Trigger, change: Change<'_>) {
+        let (inlet, primary) = (self.clone(), key.clone());
+        self.gate.hear(&primary, change, Foreign::new(move || inlet.add(key, trigger)));
     }
 
     /// Lets the primary with this key be reconciled.

@@ -16,13 +16,14 @@ use crate::queue::{Priority, WorkQueue};
 use crate::reconcile::{Error, Result};
 use crate::resource::ObjectKey;
 
-use super::gate::Gate;
+use super::gate::{Gate, ReadYourWrites};
 use super::within;
 
 /// The parked keys of one controller. No more than there are keys.
 pub(super) struct Parking {
     gate: Arc<dyn Gate>,
-    deadline: Duration,
+    /// How long a key is parked at most; `None` where none is parked.
+    deadline: Option<Duration>,
     state: Mutex<State>,
     /// Says that a key was parked.
     arrived: Notify,
@@ -102,7 +103,11 @@ impl GateStats {
 }
 
 impl Parking {
-    pub(super) fn new(gate: Arc<dyn Gate>, deadline: Duration) -> Self {
+    pub(super) fn new(gate: Arc<dyn Gate>, mode: ReadYourWrites) -> Self {
+        let deadline = match mode {
+            ReadYourWrites::Within(deadline) => Some(deadline),
+            ReadYourWrites::Off => None,
+        };
         let state = Mutex::new(State { parked: HashMap::new(), stats: GateStats::default() });
         Self { gate, deadline, state, arrived: Notify::new() }
     }
@@ -112,11 +117,11 @@ impl Parking {
     /// # Errors
     /// When the outcome of an earlier write cannot be found out.
     pub(super) async fn enter(&self, key: &ObjectKey, priority: Priority) -> Result<Passage> {
+        let Some(deadline) = self.deadline else { return Ok(Passage::Free) };
         if self.gate.sight(key) == Sight::Doubtful {
             self.state().stats.live_reads += 1;
-            let late =
-                || Error::new(format!("no answer within {:?} on what became of an earlier write", self.deadline));
-            within(self.deadline, self.gate.settle(key)).await.ok_or_else(late)??;
+            let late = || Error::new(format!("no answer within {deadline:?} on what became of an earlier write"));
+            within(deadline, self.gate.settle(key)).await.ok_or_else(late)??;
         }
         let mut state = self.state();
         if self.gate.sight(key) == Sight::Clear {
@@ -138,7 +143,7 @@ impl Parking {
         loop {
             // What changes from here on wakes the wait below.
             changes.iter_mut().for_each(|change| drop(change.borrow_and_update()));
-            let Some(next) = self.release(queue) else {
+            let Some(next) = self.deadline.and_then(|deadline| self.release(queue, deadline)) else {
                 self.arrived.notified().await;
                 continue;
             };
@@ -156,22 +161,22 @@ impl Parking {
     }
 
     /// Lets go what may go, and returns when the next key has waited for long enough.
-    fn release(&self, queue: &WorkQueue<ObjectKey>) -> Option<Instant> {
+    fn release(&self, queue: &WorkQueue<ObjectKey>, deadline: Duration) -> Option<Instant> {
         let now = clock::now();
         let mut state = self.state();
         let keys: Vec<_> = state.parked.iter().map(|(key, parked)| (key.clone(), *parked)).collect();
         let mut next = None;
         for (key, Parked { since, priority }) in keys {
-            let deadline = since + self.deadline;
+            let due = since + deadline;
             if self.gate.sight(&key) == Sight::Clear {
                 state.leave(&key);
-            } else if deadline <= now {
-                tracing::warn!(object = %key, waited = ?self.deadline, "caches do not show what was written, reconciling nevertheless");
+            } else if due <= now {
+                tracing::warn!(object = %key, waited = ?deadline, "caches do not show what was written, reconciling nevertheless");
                 state.stats.timeouts += 1;
                 state.leave(&key);
                 self.gate.overlook(&key);
             } else {
-                next = next.min(Some(deadline)).or(Some(deadline));
+                next = next.min(Some(due)).or(Some(due));
                 continue;
             }
             queue.add_with(key, crate::queue::When::Now, priority);

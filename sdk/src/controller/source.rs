@@ -2,10 +2,12 @@
 use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
+use crate::apply::Change;
 use crate::declare::MapFunction;
 use crate::informer::{RawEvent, SharedInformer};
 use crate::reflector::{Failure, Target};
@@ -93,9 +95,14 @@ impl Source {
     ) -> Self {
         let informer = Arc::clone(informer);
         Self::new(move |inlet| {
+            let (resource, listing) = (informer.target().resource.clone(), informer.listing());
             let handler = move |event: RawEvent| {
                 let trigger = trigger(&event);
-                map(&event).into_iter().for_each(|key| inlet.add(key, trigger));
+                let change = change(&event, &resource).filter(|_| trigger != Trigger::Known && !listing.load(SeqCst));
+                map(&event).into_iter().for_each(|key| match change {
+                    Some(change) => inlet.hear(key, trigger, change),
+                    None => inlet.add(key, trigger),
+                });
             };
             let registration = Arc::new(informer.add_inline_handler(Box::new(handler)));
             // Whoever asks for the status must not keep the handler registered.
@@ -166,6 +173,14 @@ pub struct SourceStatus {
 /// Names what is watched: the kind, and what narrows it.
 pub(crate) fn describe(target: &Target) -> String {
     target.to_string()
+}
+
+/// The change that an event tells of, where it may be an echo. What appears or vanishes always counts: it changes what a
+/// reconcile finds.
+fn change<'a>(event: &'a RawEvent, resource: &'a ResourceType) -> Option<Change<'a>> {
+    let RawEvent::Updated { new, .. } = event else { return None };
+    let Metadata { key, resource_version: version, .. } = new.metadata();
+    Some(Change { resource, key, version })
 }
 
 /// What an event of a related object means for its primaries.

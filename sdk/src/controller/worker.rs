@@ -85,7 +85,10 @@ impl Worker {
                 self.queue.add_with(key.clone(), When::After(delay), other.unwrap_or(priority));
             }
             FollowUp::AddAfter(delay) => self.hold(key, delay, priority),
-            FollowUp::AddRateLimited => self.hold(key, self.queue.back_off(key), priority),
+            follow_up @ (FollowUp::AddRateLimited | FollowUp::AddAfterRace) => {
+                let back_off = self.queue.back_off(key);
+                self.hold(key, follow_up.delay(back_off, self.queue.num_requeues(key)), priority);
+            }
         }
     }
 

@@ -1,6 +1,8 @@
 //! The task of one informer: deltas into the store, then events to handlers.
+use std::collections::BTreeSet;
 use std::future;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use futures_util::stream::{self, BoxStream, StreamExt as _};
@@ -40,6 +42,8 @@ pub(super) struct Runner {
     tending: bool,
     /// Which parts have not had a whole list.
     awaited: Vec<usize>,
+    /// Which parts are being listed.
+    listing: BTreeSet<usize>,
     synced: bool,
     reports: Reports,
     /// Why nothing more will come, if so.
@@ -64,6 +68,7 @@ impl Runner {
             tasks: JoinSet::new(),
             tending: false,
             awaited: (0..parts).collect(),
+            listing: BTreeSet::new(),
             synced: false,
             reports: Reports::new(parts),
             ended: None,
@@ -127,7 +132,11 @@ impl Runner {
     fn apply(&mut self, part: usize, delta: Delta) {
         self.writer.enter(part);
         match delta {
-            Delta::ListStarted => self.writer.begin_list(),
+            Delta::ListStarted => {
+                self.listing.insert(part);
+                self.informer.listing.store(true, SeqCst);
+                self.writer.begin_list();
+            }
             Delta::Listed(object) | Delta::Applied(object) => self.put(object),
             Delta::Deleted(object) => {
                 if let Some(removed) = self.writer.remove(&object) {
@@ -164,6 +173,8 @@ impl Runner {
         for last in self.writer.finish_list(version) {
             self.deleted(last, FinalState::Unknown);
         }
+        self.listing.remove(&part);
+        self.informer.listing.store(!self.listing.is_empty(), SeqCst);
         self.awaited.retain(|awaited| *awaited != part);
         if self.awaited.is_empty() {
             self.sync();

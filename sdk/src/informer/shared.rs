@@ -1,6 +1,7 @@
 //! The informer without its type: what all its holders share, and what its run shares with them.
 use std::any::TypeId;
 use std::collections::HashMap;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -39,6 +40,8 @@ pub(super) struct Core {
     /// Says that a handler came or went.
     pub(super) changed: Arc<Notify>,
     pub(super) status: watch::Sender<InformerStatus>,
+    /// Whether a list is being applied: what it brings skips versions, unlike the events of a watch.
+    pub(super) listing: Arc<AtomicBool>,
     /// What feeds it, once it runs, in the order of the targets.
     reflectors: OnceLock<Vec<watch::Receiver<ReflectorStatus>>>,
     presence: Mutex<Presence>,
@@ -79,6 +82,7 @@ impl SharedInformer {
             arrivals: Mutex::new(Some(Vec::new())),
             changed: Arc::default(),
             status: watch::Sender::default(),
+            listing: Arc::default(),
             reflectors: OnceLock::new(),
             presence: Mutex::new(Presence::Optional),
         };
@@ -126,6 +130,11 @@ impl SharedInformer {
         for (target, reflector) in self.reflectors() {
             reflector.collect(&target, snapshot);
         }
+    }
+
+    /// Returns what says whether a list is being applied. Exact for inline handlers, which are called in the middle of it.
+    pub(crate) fn listing(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.core.listing)
     }
 
     /// Says whether every change of a target up to `version` can be read. Of a version that does not compare nobody can

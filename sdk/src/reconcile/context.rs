@@ -2,7 +2,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::apply::{Applied, Owner, Statement, Subject};
+use crate::apply::{Applied, Owner, PrimaryMemory, Statement, Subject};
 use crate::declare::{OwnedBy, Primary, Role, View};
 use crate::informer::declared::DeclaredLister;
 use crate::resource::{Kind, ObjectKey, ResourceType};
@@ -18,11 +18,16 @@ pub use related::{Owned, Watched};
 
 use shared::Shared;
 
+/// The number of the view of the primaries: the first that a writer is told of.
+const PRIMARIES: usize = 0;
+
 /// The reads and writes of one reconcile of one `P`. Cheap to clone.
 pub struct Context<P> {
     shared: Arc<Shared<P>>,
     primary: Arc<Owner>,
     generation: Option<i64>,
+    /// What this reconcile reads is noted there.
+    memory: Arc<PrimaryMemory>,
 }
 
 impl<P: Primary> Context<P> {
@@ -34,7 +39,8 @@ impl<P: Primary> Context<P> {
             key: ObjectKey::of(object),
             uid: meta.uid.as_deref().unwrap_or_default().into(),
         };
-        Self { shared: Arc::clone(shared), primary: Arc::new(primary), generation: meta.generation }
+        let memory = shared.writer().begin(&primary.key);
+        Self { shared: Arc::clone(shared), primary: Arc::new(primary), generation: meta.generation, memory }
     }
 
     /// Returns the key that is reconciled.
@@ -142,6 +148,7 @@ impl<P: Primary> Context<P> {
     /// Returns the read view of all cached primaries. Generated code wraps it.
     #[doc(hidden)]
     pub fn primaries(&self) -> DeclaredLister<P> {
+        self.memory.note_read(PRIMARIES);
         self.shared.primaries().clone()
     }
 
@@ -151,6 +158,7 @@ impl<P: Primary> Context<P> {
     /// When the operator declares nothing at `slot`.
     #[doc(hidden)]
     pub fn owned<C: Kind>(&self, slot: usize) -> Owned<C> {
+        self.memory.note_read(self.shared.view(slot));
         self.owned_view(self.shared.lister(slot))
     }
 
@@ -160,6 +168,7 @@ impl<P: Primary> Context<P> {
     /// When the operator declares nothing at `slot`.
     #[doc(hidden)]
     pub fn watched<C: Kind>(&self, slot: usize) -> Watched<C> {
+        self.memory.note_read(self.shared.view(slot));
         Watched::new(self.shared.lister(slot), &self.primary, self.shared.undecodable())
     }
 
@@ -218,7 +227,12 @@ impl From<bool> for ConditionStatus {
 
 impl<P> Clone for Context<P> {
     fn clone(&self) -> Self {
-        Self { shared: Arc::clone(&self.shared), primary: Arc::clone(&self.primary), generation: self.generation }
+        Self {
+            shared: Arc::clone(&self.shared),
+            primary: Arc::clone(&self.primary),
+            generation: self.generation,
+            memory: Arc::clone(&self.memory),
+        }
     }
 }
 

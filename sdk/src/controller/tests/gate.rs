@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use futures_util::future::BoxFuture;
 
 use super::*;
-use crate::apply::Sight;
+use crate::apply::{Change, Foreign, Sight};
 use crate::informer::InformerStatus;
 
 /// What the caches show, set by hand.
@@ -46,6 +46,10 @@ impl Gate for Caches {
             None => Err(Failed::new("no answer")),
         };
         std::future::ready(result).boxed()
+    }
+
+    fn hear(&self, _: &ObjectKey, _: Change<'_>, foreign: Foreign) {
+        foreign.act();
     }
 
     fn overlook(&self, key: &ObjectKey) {

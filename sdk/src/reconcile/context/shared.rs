@@ -19,6 +19,8 @@ pub(crate) struct Shared<P> {
     primaries: DeclaredLister<P>,
     /// The informer of each relation, by slot.
     relations: Vec<Arc<SharedInformer>>,
+    /// The number of each relation's view, by slot.
+    views: Vec<usize>,
     writer: Arc<Writer>,
     undecodable: Arc<Undecodable>,
 }
@@ -35,12 +37,14 @@ impl<P: Primary> Shared<P> {
         let relations = declaration.relations.iter();
         let relations: Vec<_> = relations.map(|it| informers.shared(it.resource.clone(), &it.narrow)).collect();
         let views = Views::new(std::iter::once(primary.shared()).chain(&relations));
+        let numbers = relations.iter().filter_map(|informer| views.number(informer)).collect();
         let writer = Writer::new(client, declaration.name, &declaration.primary, schema).shown_by(views);
         Self {
             writer: Arc::new(writer),
             primaries: primary.declared_lister(),
             primary,
             relations,
+            views: numbers,
             undecodable: Arc::default(),
             declaration,
         }
@@ -74,6 +78,11 @@ impl<P: Primary> Shared<P> {
     /// Returns the record of objects that do not decode.
     pub(crate) fn undecodable(&self) -> &Arc<Undecodable> {
         &self.undecodable
+    }
+
+    /// Returns the number of the view of the relation at `slot`.
+    pub(crate) fn view(&self, slot: usize) -> usize {
+        self.views[slot]
     }
 
     /// Returns the lister of the relation at `slot`, which holds objects of kind `C`.
