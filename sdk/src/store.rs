@@ -1,15 +1,17 @@
 //! Last known objects by key, and indexes over them: one writer, many readers, packed bytes and metadata only.
 //!
-//! Nothing outside sees the container. An entry is its links and one box of bytes, made by `record`; `contents` keeps
-//! the entries, `chains` what the indexes hold, `names` the words they share; `codec` packs, with a dictionary that
-//! `training` sees to; `packed` is what readers copy under the lock and unpack outside of it; `hot` keeps decoded
-//! what is read often.
+//! Nothing outside sees the container. An entry is its links and the place of its bytes, which `record` makes;
+//! `contents` keeps the entries, `arena` their bytes, `chains` what the indexes hold, `names` the words they share; `codec`
+//! packs, with a dictionary that `training` sees to; `packed` is what readers copy under the lock and unpack outside of it;
+//! `hot` keeps decoded what is read often.
 use std::any::Any;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::resource::{ObjectKey, ResourceVersion};
 use crate::wire::RawObject;
+
+mod arena;
 
 mod chains;
 

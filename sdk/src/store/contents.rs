@@ -7,10 +7,11 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 
 use crate::resource::{ObjectKey, ResourceVersion};
 
+use super::arena::{Arena, Place};
 use super::chains::{Indexes, Link, Members, NONE, grow};
-use super::codec::{Dictionaries, PLAIN};
+use super::codec::{Dictionaries, PLAIN, shrink};
 use super::index::{BUILT_IN, BY_CONTROLLER, BY_NAMESPACE, Projection, Values};
-use super::memory::{MemoryUsage, allocated};
+use super::memory::MemoryUsage;
 use super::names::Names;
 use super::packed::Packed;
 use super::record;
@@ -34,12 +35,14 @@ pub(super) struct Contents {
     pub(super) version: ResourceVersion,
     /// What the next write is marked with.
     stamp: u32,
-    record_bytes: usize,
+    records: Arena,
+    /// Scratch for a record on its way in.
+    scratch: Vec<u8>,
     pub(super) slab_walks: Paused<SlabPlace>,
 }
 
 struct Entry {
-    record: Box<[u8]>,
+    place: Place,
     /// Of the key: growing the table must not visit every record.
     hash: u32,
     /// Which write this state came with; it changes with every write and with nothing else.
@@ -76,7 +79,8 @@ impl Contents {
             packed_by: Box::new([0; 256]),
             version: ResourceVersion::default(),
             stamp: 0,
-            record_bytes: 0,
+            records: Arena::default(),
+            scratch: Vec::new(),
             slab_walks: Paused::default(),
         }
     }
@@ -95,14 +99,14 @@ impl Contents {
         let name = key.name();
         let found = self.table.find(wide(self.hash(key)), |&at| {
             let entry = &self.entries[at as usize];
-            entry.links[BY_NAMESPACE].value == namespace && record::name(&entry.record) == name
+            entry.links[BY_NAMESPACE].value == namespace && record::name(self.records.get(entry.place)) == name
         });
         found.copied()
     }
 
     /// Returns the record of an entry, in its stored form.
     pub(super) fn record(&self, entry: u32) -> &[u8] {
-        &self.entries[entry as usize].record
+        self.records.get(self.entries[entry as usize].place)
     }
 
     pub(super) fn stamp(&self, entry: u32) -> u32 {
@@ -195,36 +199,28 @@ impl Contents {
         entries.filter(move |&entry| unconfirmed(&self.entries[entry as usize]))
     }
 
-    /// Stores an object, given as a whole record, with its index values; returns the record it replaced, to be dropped
-    /// outside the lock.
-    pub(super) fn insert(
-        &mut self,
-        key: &ObjectKey,
-        whole: &[u8],
-        values: Vec<Values>,
-        epoch: u32,
-    ) -> Option<Box<[u8]>> {
-        let mut record = Vec::with_capacity(whole.len());
+    /// Stores an object, given as a whole record, with its index values.
+    pub(super) fn insert(&mut self, key: &ObjectKey, whole: &[u8], values: Vec<Values>, epoch: u32) {
+        let mut record = std::mem::take(&mut self.scratch);
+        record.clear();
         record::intern(whole, &mut self.names, &mut record);
-        let record = record.into_boxed_slice();
         self.stamp = self.stamp.wrapping_add(1);
-        self.account(&record, 1);
-        let (at, replaced) = match self.find(key) {
+        let at = match self.find(key) {
             Some(at) => {
+                record::release(self.records.get(self.entries[at as usize].place), &mut self.names);
+                self.replace(at, &record);
                 let entry = &mut self.entries[at as usize];
-                let old = std::mem::replace(&mut entry.record, record);
                 (entry.stamp, entry.epoch) = (self.stamp, AtomicU32::new(epoch));
-                record::release(&old, &mut self.names);
-                self.account(&old, -1);
-                (at, Some(old))
+                at
             }
-            None => (self.push(key, record, epoch), None),
+            None => self.push(key, &record, epoch),
         };
+        shrink(&mut record);
+        self.scratch = record;
         self.relink(at, BY_CONTROLLER, record::controller_uid(whole));
         for (position, values) in values.into_iter().enumerate() {
             self.set_values(at, position, values);
         }
-        replaced
     }
 
     /// Gives an entry these values in an added index.
@@ -232,9 +228,9 @@ impl Contents {
         self.indexes.relink(position, entry, &mut self.entries[entry as usize].nodes, values);
     }
 
-    /// Removes an object and its index values; returns its record, to be dropped outside the lock.
-    pub(super) fn remove(&mut self, key: &ObjectKey) -> Option<Box<[u8]>> {
-        let at = self.find(key)?;
+    /// Removes an object and its index values. Says whether there was one.
+    pub(super) fn remove(&mut self, key: &ObjectKey) -> bool {
+        let Some(at) = self.find(key) else { return false };
         self.relink(at, BY_NAMESPACE, None);
         self.relink(at, BY_CONTROLLER, None);
         self.indexes.unlink(self.entries[at as usize].nodes);
@@ -246,20 +242,21 @@ impl Contents {
         let last = self.entries.len() as u32;
         self.slab_walks.tell(|place| place.moved(last, at));
         self.moved(last, at);
-        record::release(&removed.record, &mut self.names);
-        self.account(&removed.record, -1);
+        record::release(self.records.get(removed.place), &mut self.names);
+        self.discard(removed.place);
+        self.compact();
         self.shrink();
-        Some(removed.record)
+        true
     }
 
     /// Replaces the body of an entry by the same content, packed by `number`. Nothing else changes.
-    pub(super) fn repack(&mut self, entry: u32, number: u8, body: &[u8]) -> Box<[u8]> {
-        let old = self.record(entry);
-        let new = record::with_body(old, number, body, record::body(old).0);
-        self.account(&new, 1);
-        let old = std::mem::replace(&mut self.entries[entry as usize].record, new);
-        self.account(&old, -1);
-        old
+    pub(super) fn repack(&mut self, entry: u32, number: u8, body: &[u8]) {
+        let mut record = std::mem::take(&mut self.scratch);
+        record.clear();
+        record::write_with_body(self.record(entry), number, body, &mut record);
+        self.replace(entry, &record);
+        shrink(&mut record);
+        self.scratch = record;
     }
 
     /// Returns how many entries a dictionary packed.
@@ -278,22 +275,23 @@ impl Contents {
     pub(super) fn memory(&self) -> MemoryUsage {
         MemoryUsage {
             objects: self.entries.len(),
-            records: self.record_bytes,
+            records: self.records.memory(),
             table: self.entries.capacity() * size_of::<Entry>() + self.table.allocation_size(),
             indexes: self.indexes.memory(),
             names: self.names.memory(),
-            packing: self.dictionaries.memory() + self.packer_bytes,
+            packing: self.dictionaries.memory() + self.packer_bytes + self.scratch.capacity(),
             hot: 0,
             over_budget: false,
         }
     }
 
-    fn push(&mut self, key: &ObjectKey, record: Box<[u8]>, epoch: u32) -> u32 {
+    fn push(&mut self, key: &ObjectKey, record: &[u8], epoch: u32) -> u32 {
         let (at, hash) = (self.entries.len() as u32, self.hash(key));
         grow(&mut self.entries);
         let links = [Link::NONE; BUILT_IN];
         let epoch = AtomicU32::new(epoch);
-        self.entries.push(Entry { record, hash, stamp: self.stamp, epoch, links, nodes: NONE });
+        let place = self.keep(at, record);
+        self.entries.push(Entry { place, hash, stamp: self.stamp, epoch, links, nodes: NONE });
         let Self { table, entries, .. } = self;
         table.insert_unique(wide(hash), at, |&at| wide(entries[at as usize].hash));
         self.relink(at, BY_NAMESPACE, key.namespace().map(Text::of));
@@ -324,7 +322,8 @@ impl Contents {
     /// Tells everything that knew an entry as `from` that it is `to` now.
     fn moved(&mut self, from: u32, to: u32) {
         let Some(entry) = self.entries.get(to as usize) else { return };
-        let nodes = entry.nodes;
+        let (nodes, place) = (entry.nodes, entry.place);
+        self.records.assign(place, to);
         if let Some(known) = self.table.find_mut(wide(entry.hash), |&known| known == from) {
             *known = to;
         }
@@ -345,16 +344,39 @@ impl Contents {
         }
     }
 
-    fn account(&mut self, record: &[u8], count: i32) {
-        let bytes = allocated(record.len());
-        let packed = &mut self.packed_by[usize::from(record.get(1).copied().unwrap_or(PLAIN))];
-        *packed = packed.wrapping_add_signed(count);
-        self.record_bytes = if count > 0 { self.record_bytes + bytes } else { self.record_bytes - bytes };
+    /// Puts a record in the place of that of an entry.
+    fn replace(&mut self, entry: u32, record: &[u8]) {
+        self.discard(self.entries[entry as usize].place);
+        self.entries[entry as usize].place = self.keep(entry, record);
+        self.compact();
+    }
+
+    fn keep(&mut self, entry: u32, record: &[u8]) -> Place {
+        let packed = &mut self.packed_by[usize::from(dictionary(record))];
+        *packed = packed.wrapping_add(1);
+        self.records.add(entry, record)
+    }
+
+    fn discard(&mut self, place: Place) {
+        let packed = &mut self.packed_by[usize::from(dictionary(self.records.get(place)))];
+        *packed = packed.wrapping_sub(1);
+        self.records.remove(place);
+    }
+
+    /// Moves records out of a segment that is mostly unused.
+    fn compact(&mut self) {
+        let Self { records, entries, .. } = self;
+        records.compact(|entry, place| entries[entry as usize].place = place);
     }
 
     fn hash(&self, key: &ObjectKey) -> u32 {
         self.hasher.hash_one(key.as_str()) as u32
     }
+}
+
+/// Returns the number of the dictionary that packed a record.
+fn dictionary(record: &[u8]) -> u8 {
+    record.get(1).copied().unwrap_or(PLAIN)
 }
 
 /// Spreads a short hash over the bits that the table looks at.

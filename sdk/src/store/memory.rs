@@ -62,8 +62,3 @@ impl MemoryUsage {
         ]
     }
 }
-
-/// Returns what an allocation of so many bytes takes: common allocators keep a word beside it and round up.
-pub(super) fn allocated(bytes: usize) -> usize {
-    (bytes + 8).next_multiple_of(16).max(32)
-}

@@ -92,11 +92,12 @@ pub(super) fn body(record: &[u8]) -> (usize, &[u8]) {
     (record.len() - rest.0.len(), rest.0)
 }
 
-/// Replaces the body of a record by one that `number` packed.
-pub(super) fn with_body(record: &[u8], number: u8, body: &[u8], at: usize) -> Box<[u8]> {
-    let mut record = [&record[..at], body].concat();
-    record[1] = number;
-    record.into_boxed_slice()
+/// Appends a record with another body, which `number` packed.
+pub(super) fn write_with_body(record: &[u8], number: u8, body: &[u8], out: &mut Vec<u8>) {
+    let (head, _) = record.split_at(self::body(record).0);
+    out.extend_from_slice(head);
+    out.extend_from_slice(body);
+    out[1] = number;
 }
 
 /// Buffers for writing records.

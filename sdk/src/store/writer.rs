@@ -130,14 +130,14 @@ impl Writer {
             let mut contents = self.store.write();
             // An index may have come meanwhile: without its values the object would be missing from it.
             if contents.indexes.projections().len() == values.len() {
-                let replaced = contents.insert(key, &self.scratch.whole, values, self.parts.epoch());
+                contents.insert(key, &self.scratch.whole, values, self.parts.epoch());
                 let stamp = contents.last_stamp();
                 let decoded = self.store.hot.remove(key);
                 if let Some(version) = self.parts.moved(&envelope.metadata().resource_version) {
                     contents.advance(version);
                 }
                 drop(contents);
-                drop((replaced, decoded));
+                drop(decoded);
                 break stamp;
             }
         };
@@ -163,11 +163,11 @@ impl Writer {
         };
         let removed = {
             let mut contents = self.store.write();
-            let removed = contents.remove(&metadata.key);
+            contents.remove(&metadata.key);
             if let Some(version) = self.parts.moved(&metadata.resource_version) {
                 contents.advance(version);
             }
-            (removed, self.store.hot.remove(&metadata.key))
+            self.store.hot.remove(&metadata.key)
         };
         drop(removed);
         self.store.quarantined().remove(&metadata.key);
@@ -187,9 +187,10 @@ impl Writer {
             self.store.quarantined().remove(key);
             removed.extend(self.store.copy(key).map(Envelope::packed));
             let mut contents = self.store.write();
-            let removed = (contents.remove(key), self.store.hot.remove(key));
+            contents.remove(key);
+            let decoded = self.store.hot.remove(key);
             drop(contents);
-            drop(removed);
+            drop(decoded);
         }
         self.store.write().version = self.parts.set(version);
         self.train_first(training::FEWEST_OBJECTS);
@@ -309,8 +310,7 @@ impl Writer {
             body.clear();
             let packed_by = self.packer.pack(&self.scratch.text, &mut body);
             // Only this writer moves and replaces entries.
-            let old = self.store.write().repack(entry, packed_by, &body);
-            drop(old);
+            self.store.write().repack(entry, packed_by, &body);
         }
         self.scratch.shrink();
         self.repacking = Some(start.saturating_add(REPACK_SLICE));

@@ -1,0 +1,232 @@
+//! Where the records of a store lie: in large segments, which go back to the allocator whole.
+//!
+//! Records are small, differ in size and are replaced all the time, not least when a better dictionary packs all of them
+//! anew. Each in an allocation of its own, they would leave holes that no other size fills: a heap of 50,000 records was
+//! half holes after one round of repacking. Here what is left of a segment moves once a quarter of it is unused.
+
+/// Most bytes of one segment: hundreds of records, so that an open one costs little, and little enough to be moved at
+/// once. A larger record has a segment of its own.
+const SEGMENT: usize = 256 * 1024;
+
+/// Fewest bytes of one segment: each is a quarter of all before it, up to the bound, so that a small store stays small.
+const FIRST_SEGMENT: usize = 1024;
+
+/// Bytes before each record: its owner and its length.
+const HEADER: usize = 8;
+
+/// The owner of a record that is no longer used.
+const NOBODY: u32 = u32::MAX;
+
+/// Where a record lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    segment: u32,
+    offset: u32,
+}
+
+/// Records, each with the number of its owner, who is told when it moves.
+#[derive(Default)]
+pub(super) struct Arena {
+    segments: Vec<Segment>,
+    /// Segments without memory.
+    free: Vec<u32>,
+    /// Where records are added.
+    open: Option<u32>,
+    /// A segment of which too much is unused.
+    sparse: Option<u32>,
+    /// What the segments take.
+    bytes: usize,
+}
+
+#[derive(Default)]
+struct Segment {
+    bytes: Vec<u8>,
+    unused: usize,
+}
+
+impl Arena {
+    /// Adds a record of `owner`.
+    pub(super) fn add(&mut self, owner: u32, record: &[u8]) -> Place {
+        let segment = self.room(HEADER + record.len());
+        let bytes = &mut self.segments[segment as usize].bytes;
+        let offset = bytes.len() as u32;
+        bytes.extend_from_slice(&owner.to_le_bytes());
+        bytes.extend_from_slice(&(record.len() as u32).to_le_bytes());
+        bytes.extend_from_slice(record);
+        Place { segment, offset }
+    }
+
+    /// Returns the record at a place that [`Arena::add`] gave, or [`Arena::compact`] since.
+    pub(super) fn get(&self, Place { segment, offset }: Place) -> &[u8] {
+        let bytes = &self.segments[segment as usize].bytes[offset as usize..];
+        &bytes[HEADER..HEADER + length(bytes)]
+    }
+
+    /// Gives a record to another owner.
+    pub(super) fn assign(&mut self, Place { segment, offset }: Place, owner: u32) {
+        self.segments[segment as usize].bytes[offset as usize..][..4].copy_from_slice(&owner.to_le_bytes());
+    }
+
+    /// Removes a record.
+    pub(super) fn remove(&mut self, place: Place) {
+        let size = HEADER + self.get(place).len();
+        self.assign(place, NOBODY);
+        let Segment { bytes, unused } = &mut self.segments[place.segment as usize];
+        *unused += size;
+        if *unused == bytes.len() {
+            self.release(place.segment);
+        } else if *unused > bytes.capacity() / 4 {
+            self.sparse = Some(place.segment);
+        }
+    }
+
+    /// Moves what is left of a segment that became sparse; `moved` learns of each new place.
+    ///
+    /// To be called after each removal: there is at most one such segment then, and moving it takes microseconds.
+    pub(super) fn compact(&mut self, mut moved: impl FnMut(u32, Place)) {
+        let Some(sparse) = self.sparse.take() else { return };
+        self.open = self.open.filter(|&open| open != sparse);
+        let Segment { bytes, .. } = std::mem::take(&mut self.segments[sparse as usize]);
+        self.bytes -= bytes.capacity();
+        let mut rest = &bytes[..];
+        while !rest.is_empty() {
+            let (record, behind) = rest.split_at(HEADER + length(rest));
+            rest = behind;
+            let owner = owner(record);
+            if owner != NOBODY {
+                moved(owner, self.add(owner, &record[HEADER..]));
+            }
+        }
+        self.release(sparse);
+    }
+
+    /// Returns how many bytes are allocated.
+    pub(super) fn memory(&self) -> usize {
+        self.bytes + self.segments.capacity() * size_of::<Segment>() + self.free.capacity() * size_of::<u32>()
+    }
+
+    /// Returns a segment with room for so many bytes.
+    fn room(&mut self, size: usize) -> u32 {
+        let fits = |segment: &Segment| segment.bytes.capacity() - segment.bytes.len() >= size;
+        if let Some(open) = self.open.filter(|&open| fits(&self.segments[open as usize])) {
+            return open;
+        }
+        let bytes = Vec::with_capacity(size.max((self.bytes / 4).clamp(FIRST_SEGMENT, SEGMENT)));
+        self.bytes += bytes.capacity();
+        let segment = Segment { bytes, unused: 0 };
+        let new = match self.free.pop() {
+            Some(free) => {
+                self.segments[free as usize] = segment;
+                free
+            }
+            None => {
+                self.segments.push(segment);
+                self.segments.len() as u32 - 1
+            }
+        };
+        // A record that fills a segment of its own leaves the open one open.
+        if size < SEGMENT {
+            self.open = Some(new);
+        }
+        new
+    }
+
+    fn release(&mut self, segment: u32) {
+        self.bytes -= std::mem::take(&mut self.segments[segment as usize]).bytes.capacity();
+        self.free.push(segment);
+        self.open = self.open.filter(|&open| open != segment);
+        self.sparse = self.sparse.filter(|&sparse| sparse != segment);
+        if self.free.len() == self.segments.len() {
+            *self = Self::default();
+        }
+    }
+}
+
+fn owner(record: &[u8]) -> u32 {
+    number(record, 0)
+}
+
+fn length(record: &[u8]) -> usize {
+    number(record, 4) as usize
+}
+
+fn number(record: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes([record[at], record[at + 1], record[at + 2], record[at + 3]])
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What lies where, as its owners know.
+    #[derive(Default)]
+    struct Owners(HashMap<u32, (Place, Vec<u8>)>);
+
+    impl Owners {
+        fn put(&mut self, arena: &mut Arena, owner: u32, record: Vec<u8>) {
+            self.remove(arena, owner);
+            self.0.insert(owner, (arena.add(owner, &record), record));
+        }
+
+        fn remove(&mut self, arena: &mut Arena, owner: u32) {
+            if let Some((place, _)) = self.0.remove(&owner) {
+                arena.remove(place);
+            }
+            arena.compact(|owner, place| self.0.get_mut(&owner).unwrap().0 = place);
+        }
+
+        fn check(&self, arena: &Arena) {
+            for (place, record) in self.0.values() {
+                assert_eq!(arena.get(*place), record);
+            }
+        }
+
+        fn bytes(&self) -> usize {
+            self.0.values().map(|(_, record)| HEADER + record.len()).sum()
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_record_is_where_its_owner_was_told(
+            steps in proptest::collection::vec((0..200_u32, 0..60_000_usize, 0..4_u8), 1..300)
+        ) {
+            let (mut arena, mut owners) = (Arena::default(), Owners::default());
+            for (owner, size, step) in steps {
+                match step {
+                    0 => owners.remove(&mut arena, owner),
+                    1 => owners.put(&mut arena, owner, vec![owner as u8; size / 500]),
+                    2 => owners.put(&mut arena, owner, vec![owner as u8; size * 8]),
+                    _ => owners.put(&mut arena, owner, vec![owner as u8; size]),
+                }
+                owners.check(&arena);
+            }
+        }
+    }
+
+    #[test]
+    fn churn_leaves_at_most_a_third_unused() {
+        let (mut arena, mut owners) = (Arena::default(), Owners::default());
+        let mut random = fastrand::Rng::with_seed(1);
+        for _ in 0..200_000 {
+            let size = random.usize(100..900);
+            owners.put(&mut arena, random.u32(0..10_000), vec![0; size]);
+        }
+        let (used, taken) = (owners.bytes(), arena.memory());
+        assert!(taken < used + used / 3 + 2 * SEGMENT, "{used} bytes lie in {taken}");
+    }
+
+    #[test]
+    fn nothing_is_left_of_an_arena_without_records() {
+        let (mut arena, mut owners) = (Arena::default(), Owners::default());
+        (0..3000).for_each(|owner| owners.put(&mut arena, owner, vec![1; 700]));
+        owners.put(&mut arena, 3000, vec![2; 3 * SEGMENT]);
+        assert!(arena.memory() > 5_000_000 * 2 / 5);
+        (0..3001).for_each(|owner| owners.remove(&mut arena, owner));
+        assert_eq!(arena.memory(), 0);
+    }
+}
