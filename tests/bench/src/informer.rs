@@ -4,9 +4,9 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
+use kubewright::Client;
 use kubewright::informer::handler::{Handle, ResourceEventHandler};
 use kubewright::resource::Kind;
-use kubewright::{Client, Informer};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
@@ -66,6 +66,9 @@ pub struct Record {
     pub rss_bytes_after_events: u64,
     /// The most that was resident in the whole run, over the empty process.
     pub rss_bytes_peak_of_all: u64,
+    /// What the cache says that it takes, at the end.
+    #[serde(default)]
+    pub cache_bytes: usize,
 }
 
 /// Runs it once.
@@ -74,21 +77,18 @@ pub struct Record {
 /// When the server can not be reached or does not answer as it should.
 pub async fn run(options: Options) -> Result<Record> {
     match options.kind {
-        ObjectKind::Pods => measure(&options, |pod: &Pod| pod.spec.as_ref()?.node_name.clone()).await,
-        ObjectKind::Widgets => measure(&options, |widget: &Widget| Some(widget.spec.host.clone())).await,
+        ObjectKind::Pods => measure::<Pod>(&options, "spec.nodeName").await,
+        ObjectKind::Widgets => measure::<Widget>(&options, "spec.host").await,
     }
 }
 
-async fn measure<K: Kind>(
-    options: &Options,
-    field: impl Fn(&K) -> Option<String> + Send + Sync + 'static,
-) -> Result<Record> {
+async fn measure<K: Kind>(options: &Options, field: &str) -> Result<Record> {
     let client = options.server.client().await?;
     let empty = Memory::now();
     let factory = connect::factory(&client, options.strategy);
     // The namespace and the controlling owner are always indexed.
     let informer = factory.informer::<K>();
-    let _by_field = informer.add_index(field);
+    let _by_field = informer.add_field_index(field);
     let counters: Vec<Arc<Counter>> = (0..options.handlers.max(1)).map(|_| Arc::default()).collect();
     let registrations: Vec<_> =
         counters.iter().map(|counter| informer.add_event_handler(Counting(Arc::clone(counter)))).collect();
@@ -116,13 +116,8 @@ async fn measure<K: Kind>(
     }
     let end = Memory::now().over(empty);
     (record.rss_bytes_after_events, record.rss_bytes_peak_of_all) = (end.resident, end.peak);
-    keep(&informer);
+    record.cache_bytes = informer.lister().memory_usage().total();
     Ok(record)
-}
-
-/// Holds the cache to the end of the measurement.
-fn keep<K: Kind>(informer: &Informer<K>) {
-    std::hint::black_box(informer.lister().len());
 }
 
 struct Delivered {
