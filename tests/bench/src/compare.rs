@@ -21,6 +21,9 @@ pub struct Options {
     /// Runs of each, of which the median counts
     #[arg(long, default_value_t = 3)]
     rounds: usize,
+    /// Handlers that every event is delivered to; kube-rs has no such thing, and is left out above one
+    #[arg(long, default_value_t = 1)]
+    handlers: usize,
     /// Only this kind
     #[arg(long)]
     kind: Option<ObjectKind>,
@@ -38,6 +41,7 @@ struct Line<'a> {
     peer: Peer,
     kind: &'a str,
     strategy: &'a str,
+    handlers: usize,
     seed: u64,
     #[serde(flatten)]
     record: Record,
@@ -54,11 +58,18 @@ pub async fn run(options: Options) -> Result<()> {
         let server = programs.serve(options.objects, options.seed, Some(kind.plural())).await?;
         let mut runs: BTreeMap<&str, BTreeMap<&str, Vec<Record>>> = BTreeMap::new();
         for _ in 0..options.rounds {
-            for peer in [Peer::Kubewright, Peer::KubeRs, Peer::ClientGo].into_iter().filter(|peer| programs.has(*peer))
-            {
+            for peer in contenders(&options, &programs) {
                 for strategy in strategies(options.strategy) {
-                    let record = measure(&programs, peer, &server.serving.url, kind, strategy, options.events).await?;
-                    let line = Line { peer, kind: kind.plural(), strategy, seed: options.seed, record };
+                    let (url, events, handlers) = (server.serving.url.as_str(), options.events, options.handlers);
+                    let record = measure(&programs, Run { peer, url, kind, strategy, events, handlers }).await?;
+                    let line = Line {
+                        peer,
+                        kind: kind.plural(),
+                        strategy,
+                        handlers: options.handlers,
+                        seed: options.seed,
+                        record,
+                    };
                     crate::cli::print(&line)?;
                     runs.entry(peer.name()).or_default().entry(strategy).or_default().push(line.record);
                 }
@@ -70,6 +81,11 @@ pub async fn run(options: Options) -> Result<()> {
     Ok(())
 }
 
+fn contenders(options: &Options, programs: &Programs) -> Vec<Peer> {
+    let can = |peer: &Peer| programs.has(*peer) && (options.handlers == 1 || *peer != Peer::KubeRs);
+    [Peer::Kubewright, Peer::KubeRs, Peer::ClientGo].into_iter().filter(can).collect()
+}
+
 fn strategies(only: Option<crate::connect::Strategy>) -> Vec<&'static str> {
     use crate::connect::Strategy;
     match only {
@@ -79,25 +95,37 @@ fn strategies(only: Option<crate::connect::Strategy>) -> Vec<&'static str> {
     }
 }
 
+/// One run of one informer.
+#[derive(Clone, Copy, Debug)]
+pub struct Run<'a> {
+    /// Whose.
+    pub peer: Peer,
+    /// Of which server.
+    pub url: &'a str,
+    /// Of what.
+    pub kind: ObjectKind,
+    /// `stream` or `list`.
+    pub strategy: &'a str,
+    /// Events after the sync.
+    pub events: usize,
+    /// Handlers that they are delivered to.
+    pub handlers: usize,
+}
+
 /// Runs one of them once.
 ///
 /// # Errors
 /// When it fails.
-pub async fn measure(
-    programs: &Programs,
-    peer: Peer,
-    url: &str,
-    kind: ObjectKind,
-    strategy: &str,
-    events: usize,
-) -> Result<Record> {
-    let (kind, events) = (kind.plural(), events.to_string());
+pub async fn measure(programs: &Programs, run: Run<'_>) -> Result<Record> {
+    let Run { peer, url, strategy, .. } = run;
+    let (kind, events, handlers) = (run.kind.plural(), run.events.to_string(), run.handlers.to_string());
     let arguments: Vec<&str> = match peer {
         Peer::Kubewright => {
-            vec!["informer", "--url", url, "--kind", kind, "--strategy", strategy, "--events", &events]
+            let what = ["informer", "--url", url, "--kind", kind, "--strategy", strategy];
+            [what.as_slice(), &["--events", &events, "--handlers", &handlers]].concat()
         }
         Peer::KubeRs => vec!["informer", url, kind, strategy, &events],
-        Peer::ClientGo | Peer::ControllerRuntime => vec!["informer", url, kind, strategy, &events, "json"],
+        Peer::ClientGo | Peer::ControllerRuntime => vec!["informer", url, kind, strategy, &events, "json", &handlers],
     };
     Ok(serde_json::from_value(programs.run(peer, &arguments).await?)?)
 }

@@ -103,3 +103,26 @@ pub async fn post(client: &Client, path: &str) -> Result<()> {
     let answer = client.kube().send(request).await?;
     if answer.status().is_success() { Ok(()) } else { Err(format!("POST {path}: {}", answer.status()).into()) }
 }
+
+/// What a server holds of one kind.
+#[derive(Clone, Copy, Debug)]
+pub struct Present {
+    /// How many objects.
+    pub objects: usize,
+    /// At which version.
+    pub version: u64,
+}
+
+/// Asks how many objects there are, by a list of one.
+///
+/// # Errors
+/// When the answer is no list.
+pub async fn count(client: &Client, path: &str) -> Result<Present> {
+    let request = Request::get(format!("{path}?limit=1")).body(Vec::new())?;
+    let list: serde_json::Value = client.kube().request(request).await?;
+    let metadata = &list["metadata"];
+    let listed = list["items"].as_array().map_or(0, Vec::len);
+    let remaining = metadata["remainingItemCount"].as_u64().unwrap_or(0);
+    let version = metadata["resourceVersion"].as_str().ok_or("the list has no version")?.parse()?;
+    Ok(Present { objects: listed + usize::try_from(remaining)?, version })
+}

@@ -62,6 +62,9 @@ pub struct Record {
     pub events_delivered: usize,
     /// Resident two seconds after the sync, over the empty process.
     pub rss_bytes_settled: u64,
+    /// What our cache says it takes itself, at the same time; nothing in the peers' lines.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub gauge_bytes: usize,
     /// Resident after all events, over the empty process.
     pub rss_bytes_after_events: u64,
     /// The most that was resident in the whole run, over the empty process.
@@ -69,6 +72,11 @@ pub struct Record {
     /// What the cache says that it takes, at the end.
     #[serde(default)]
     pub cache_bytes: usize,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
+fn is_zero(bytes: &usize) -> bool {
+    *bytes == 0
 }
 
 /// Runs it once.
@@ -107,6 +115,7 @@ async fn measure<K: Kind>(options: &Options, field: &str) -> Result<Record> {
         rss_bytes_after_sync: synced.resident,
         rss_bytes_peak: synced.peak,
         rss_bytes_settled: Memory::now().over(empty).resident,
+        gauge_bytes: informer.lister().memory_usage().total(),
         ..Record::default()
     };
     if options.events > 0 && options.server.has_trigger() {

@@ -8,15 +8,25 @@ pub mod compare;
 
 pub mod connect;
 
+pub mod growth;
+
 pub mod informer;
+
+pub mod latency;
 
 pub mod objects;
 
 pub mod peers;
 
+pub mod plot;
+
 pub mod process;
 
 pub mod queue;
+
+pub mod readers;
+
+pub mod reconcile;
 
 pub mod server;
 

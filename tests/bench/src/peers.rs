@@ -9,7 +9,7 @@ use crate::Result;
 use crate::server::Serving;
 
 /// Who is measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Peer {
     /// This library.

@@ -45,6 +45,10 @@ func informer(arguments []string) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	handlers, err := strconv.ParseInt(arguments[5], 10, 64)
+	if err != nil {
+		return nil, err
+	}
 	if strategy == "list" {
 		os.Setenv("KUBE_FEATURE_WatchListClient", "false")
 	}
@@ -68,14 +72,17 @@ func informer(arguments []string) (any, error) {
 	var last atomic.Int64
 	done := make(chan struct{})
 	started := time.Now()
-	registration, err := shared.AddEventHandler(cache.ResourceEventHandlerFuncs{UpdateFunc: func(_, _ any) {
-		last.Store(int64(time.Since(started)))
-		if seen.Add(1) == events {
-			close(done)
+	var registration cache.ResourceEventHandlerRegistration
+	for range handlers {
+		registration, err = shared.AddEventHandler(cache.ResourceEventHandlerFuncs{UpdateFunc: func(_, _ any) {
+			last.Store(int64(time.Since(started)))
+			if seen.Add(1) == events*handlers {
+				close(done)
+			}
+		}})
+		if err != nil {
+			return nil, err
 		}
-	}})
-	if err != nil {
-		return nil, err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -99,7 +106,7 @@ func informer(arguments []string) (any, error) {
 			return nil, err
 		}
 		wait(done, &seen)
-		record.EventsDelivered = seen.Load()
+		record.EventsDelivered = seen.Load() / handlers
 		record.EventsPerSecond = float64(record.EventsDelivered) / (time.Duration(last.Load()) - asked).Seconds()
 	}
 	end := memoryNow().over(empty)

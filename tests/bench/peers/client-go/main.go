@@ -2,7 +2,9 @@
 // kubewright's own benchmark prints.
 //
 //	clientgo queue
-//	clientgo informer URL|kubeconfig pods|widgets stream|list EVENTS json|proto
+//	clientgo informer URL|kubeconfig pods|widgets stream|list EVENTS json|proto HANDLERS
+//	clientgo readers URL
+//	clientgo reconcile URL EVENTS WORKERS
 package main
 
 import (
@@ -24,10 +26,14 @@ func main() {
 
 func run(arguments []string) (any, error) {
 	switch {
-	case len(arguments) == 6 && arguments[0] == "informer":
+	case len(arguments) == 7 && arguments[0] == "informer":
 		return informer(arguments[1:])
 	case len(arguments) == 1 && arguments[0] == "queue":
 		return queues()
+	case len(arguments) == 2 && arguments[0] == "readers":
+		return readers(arguments[1])
+	case len(arguments) == 4 && arguments[0] == "reconcile":
+		return reconcile(arguments[1:])
 	default:
 		return nil, fmt.Errorf("usage: see the head of main.go; got %q", arguments)
 	}

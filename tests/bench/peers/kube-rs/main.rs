@@ -1,12 +1,18 @@
-//! kube-rs beside us: its watcher with its reflector store, measured and reported like our informer.
+//! kube-rs beside us: its watcher with its reflector store, and its Controller, measured and reported like ours.
 //!
-//! `bench-kube-rs informer URL|kubeconfig pods|widgets stream|list EVENTS`
+//! - `bench-kube-rs informer URL|kubeconfig pods|widgets stream|list EVENTS`
+//! - `bench-kube-rs readers URL`
+//! - `bench-kube-rs reconcile URL EVENTS WORKERS`
+mod controller;
+
+mod readers;
+
 use std::fmt::Debug;
 use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use bench::connect;
+use bench::cli::print;
 use bench::informer::{QUIET, Record, SETTLE};
 use bench::process::Memory;
 use bench::widget::Widget;
@@ -25,7 +31,7 @@ fn main() -> ExitCode {
     // The runtime on which it is fastest.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let outcome = runtime.map_err(Into::into).and_then(|runtime| runtime.block_on(run(&arguments)));
-    match outcome.and_then(|record| bench::cli::print(&record)) {
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("bench-kube-rs: {error}");
@@ -34,19 +40,32 @@ fn main() -> ExitCode {
     }
 }
 
-async fn run(arguments: &[&str]) -> bench::Result<Record> {
-    let ["informer", server, kind, strategy, events] = *arguments else {
-        return Err("usage: bench-kube-rs informer URL|kubeconfig pods|widgets stream|list EVENTS".into());
-    };
+async fn run(arguments: &[&str]) -> bench::Result<()> {
+    match *arguments {
+        ["informer", server, kind, strategy, events] => {
+            print(&informer(connect(server).await?, kind, strategy, events.parse()?).await?)
+        }
+        ["readers", server] => print(&readers::run(connect(server).await?).await?),
+        ["reconcile", server, events, workers] => {
+            print(&controller::run(connect(server).await?, events.parse()?, workers.parse()?).await?)
+        }
+        _ => Err("usage: see the head of main.rs".into()),
+    }
+}
+
+async fn connect(server: &str) -> bench::Result<Client> {
     let config = if server == "kubeconfig" { Config::infer().await? } else { Config::new(server.parse()?) };
-    let client = Client::try_from(config)?;
+    Ok(Client::try_from(config)?)
+}
+
+async fn informer(client: Client, kind: &str, strategy: &str, events: usize) -> bench::Result<Record> {
     let strategy = match strategy {
         "stream" => InitialListStrategy::StreamingList,
         _ => InitialListStrategy::ListWatch,
     };
     match kind {
-        "pods" => reflect::<Pod>(client, strategy, events.parse()?).await,
-        _ => reflect::<Widget>(client, strategy, events.parse()?).await,
+        "pods" => reflect::<Pod>(client, strategy, events).await,
+        _ => reflect::<Widget>(client, strategy, events).await,
     }
 }
 
@@ -64,7 +83,8 @@ where
     while !matches!(next(&mut stream).await?, Event::InitDone) {}
     let sync_seconds = started.elapsed().as_secs_f64();
     let synced = Memory::now().over(empty);
-    tokio::time::sleep(SETTLE).await;
+    // Opens the watch as well, which would miss events until it is polled.
+    let _ = timeout(SETTLE, next(&mut stream)).await;
     let mut record = Record {
         objects: reader.len(),
         sync_seconds,
@@ -75,7 +95,7 @@ where
     };
     if events > 0 {
         let started = Instant::now();
-        connect::trigger(&trigger, events).await?;
+        bench::connect::trigger(&trigger, events).await?;
         let mut last = started;
         while record.events_delivered < events {
             let Ok(event) = timeout(QUIET, next(&mut stream)).await else { break };

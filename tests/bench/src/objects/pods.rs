@@ -1,4 +1,4 @@
-//! Pods as ReplicaSets, the scheduler and kubelets leave them behind: about 5 KB of JSON each, 1 KB of it managedFields.
+//! Pods as ReplicaSets, the scheduler and kubelets leave them behind: 5.7 KB of JSON in the mean.
 use std::fmt::Write as _;
 
 use super::apps::{App, Catalogue, Node};

@@ -1,0 +1,116 @@
+//! Memory and time of the initial sync against the number of objects, as lines and as a plot.
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Result;
+use crate::compare::{self, Run};
+use crate::informer::Record;
+use crate::objects::{ObjectKind, SEED};
+use crate::peers::{Peer, Programs};
+use crate::plot::{Panel, Series};
+use crate::{plot, table};
+
+/// What to measure.
+#[derive(clap::Args, Clone, Debug)]
+pub struct Options {
+    /// Numbers of objects
+    #[arg(long, value_delimiter = ',', default_values_t = [1_000, 5_000, 20_000, 50_000, 100_000, 200_000])]
+    objects: Vec<usize>,
+    /// Most objects that the peers are given: they take gigabytes
+    #[arg(long, default_value_t = 50_000)]
+    peers_up_to: usize,
+    /// What to cache
+    #[arg(long, default_value = "pods")]
+    kind: ObjectKind,
+    /// Runs of each, of which the median counts
+    #[arg(long, default_value_t = 1)]
+    rounds: usize,
+    /// Where to draw the plot
+    #[arg(long)]
+    plot: Option<PathBuf>,
+    /// Draw from the lines in this file, and measure nothing
+    #[arg(long)]
+    from: Option<PathBuf>,
+    /// What the plot says of when and where it was measured
+    #[arg(long, default_value = "")]
+    note: String,
+}
+
+/// One run of one of them.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Line {
+    peer: Peer,
+    kind: String,
+    strategy: String,
+    seed: u64,
+    #[serde(flatten)]
+    record: Record,
+}
+
+/// Measures, or reads, and prints a JSON line for each run, then draws.
+///
+/// # Errors
+/// When one of them can not be built or run, or the plot can not be written.
+pub async fn run(options: Options) -> Result<()> {
+    let lines = match &options.from {
+        Some(path) => {
+            let text = std::fs::read_to_string(path)?;
+            text.lines()
+                .filter(|line| line.starts_with('{'))
+                .map(serde_json::from_str)
+                .collect::<std::result::Result<_, _>>()?
+        }
+        None => measure(&options).await?,
+    };
+    if let Some(path) = &options.plot {
+        std::fs::write(path, draw(&lines, options.kind.plural(), &options.note))?;
+        eprintln!("drawn: {}", path.display());
+    }
+    Ok(())
+}
+
+async fn measure(options: &Options) -> Result<Vec<Line>> {
+    let programs = Programs::build().await?;
+    let mut lines = Vec::new();
+    for objects in &options.objects {
+        let server = programs.serve(*objects, SEED, Some(options.kind.plural())).await?;
+        for _ in 0..options.rounds.max(1) {
+            for peer in [Peer::Kubewright, Peer::KubeRs, Peer::ClientGo] {
+                if !programs.has(peer) || (peer != Peer::Kubewright && *objects > options.peers_up_to) {
+                    continue;
+                }
+                // By list: every one of them has done that for years.
+                let strategy = "list";
+                let (url, kind) = (server.serving.url.as_str(), options.kind);
+                let run = Run { peer, url, kind, strategy, events: 0, handlers: 1 };
+                let record = compare::measure(&programs, run).await?;
+                let line =
+                    Line { peer, kind: kind.plural().to_owned(), strategy: strategy.to_owned(), seed: SEED, record };
+                crate::cli::print(&line)?;
+                lines.push(line);
+            }
+        }
+    }
+    Ok(lines)
+}
+
+fn draw(lines: &[Line], kind: &str, note: &str) -> String {
+    let panel = |title: &str, figure: fn(&Record) -> f64| {
+        let series = [Peer::Kubewright, Peer::KubeRs, Peer::ClientGo].into_iter().map(|peer| {
+            let own: Vec<&Record> = lines.iter().filter(|line| line.peer == peer).map(|line| &line.record).collect();
+            let mut counts: Vec<usize> = own.iter().map(|record| record.objects).collect();
+            counts.sort_unstable();
+            counts.dedup();
+            let middle = |count: usize| {
+                let runs: Vec<f64> = own.iter().filter(|run| run.objects == count).map(|run| figure(run)).collect();
+                (count as f64, table::median(&runs))
+            };
+            Series { name: peer.name(), points: counts.into_iter().map(middle).collect() }
+        });
+        Panel { title: title.to_owned(), series: series.filter(|series| !series.points.is_empty()).collect() }
+    };
+    let memory = panel("resident memory, MiB", |record| record.rss_bytes_settled as f64 / f64::from(1 << 20));
+    let time = panel("initial sync, seconds", |record| record.sync_seconds);
+    plot::render(&[memory, time], &format!("number of {kind}"), note)
+}
