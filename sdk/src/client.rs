@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{BoxStream, StreamExt};
-use http::{Method, Request};
+use http::{HeaderMap, Method, Request, header};
 use http_body_util::BodyExt;
 
 use crate::clock;
@@ -12,6 +12,8 @@ use crate::clock;
 pub mod config;
 
 mod error;
+
+mod gzip;
 
 mod status;
 
@@ -44,12 +46,22 @@ pub type Chunks = BoxStream<'static, Result<Bytes, Error>>;
 pub struct Client {
     inner: kube::Client,
     url: Arc<str>,
+    compression: Compression,
+}
+
+/// Whether long answers may be compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Compression {
+    /// They may, and we unpack them.
+    Gzip,
+    /// They must not: the configuration says so, or a layer of a client that was handed in might unpack them, wrongly.
+    Off,
 }
 
 impl Client {
     /// Wraps a kube client. Build it with `default_retry = false`: retries belong to the layers above.
     pub fn new(inner: kube::Client) -> Self {
-        Self { inner, url: UNKNOWN_URL.into() }
+        Self { inner, url: UNKNOWN_URL.into(), compression: Compression::Off }
     }
 
     /// Finds the cluster as kubectl does: `KUBECONFIG`, `~/.kube/config`, then the service account of the pod.
@@ -77,13 +89,16 @@ impl Client {
     /// [`Error::Configuration`] when certificates, credentials or the proxy can not be used.
     pub fn from_config(mut config: kube::Config) -> Result<Self, Error> {
         config.default_retry = false;
-        if !config.headers.iter().any(|(name, _)| *name == http::header::USER_AGENT) {
-            config.headers.push((http::header::USER_AGENT, user_agent(std::env::args_os().next())));
+        let compression = if config.disable_compression { Compression::Off } else { Compression::Gzip };
+        // kube's own, which some other crate may have switched on, loses all members of a body but the first.
+        config.disable_compression = true;
+        if !config.headers.iter().any(|(name, _)| *name == header::USER_AGENT) {
+            config.headers.push((header::USER_AGENT, user_agent(std::env::args_os().next())));
         }
         let url = without_credentials(&config.cluster_url);
         let inner = kube::Client::try_from(config)
             .map_err(|error| config::Error::Connection { url: url.clone(), problem: error.to_string() })?;
-        Ok(Self { inner, url: url.trim_end_matches('/').into() })
+        Ok(Self { inner, url: url.trim_end_matches('/').into(), compression })
     }
 
     /// Returns the kube client underneath, for requests this crate has no verb for.
@@ -94,6 +109,14 @@ impl Client {
     /// Returns the URL of the API server, for messages.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Returns what requests for long answers accept as their encoding. `disable-compression` of the kubeconfig decides.
+    pub(crate) fn accept_encoding(&self) -> &'static str {
+        match self.compression {
+            Compression::Gzip => "gzip",
+            Compression::Off => "identity",
+        }
     }
 
     /// Returns the namespace that the configuration chose: that of the context, that of the pod, or `default`.
@@ -121,10 +144,7 @@ impl Client {
     /// Dropping the stream closes the connection. Nothing bounds its length or its silences: the caller must.
     pub(crate) async fn stream(&self, request: Request<Vec<u8>>) -> Result<Chunks, Error> {
         debug_assert!(is_read(request.method()), "writes go through Client::write");
-        let attempt = Attempt::of(&request);
-        let body = self.send(&attempt, request).await?;
-        let frames = body.into_data_stream();
-        Ok(frames.map(move |frame| frame.map_err(|error| attempt.broken(error))).boxed())
+        self.send(&Attempt::of(&request), request).await
     }
 
     async fn unary(&self, request: Request<Vec<u8>>) -> Result<Bytes, Error> {
@@ -134,15 +154,16 @@ impl Client {
         match collected.ok_or_else(|| attempt.late())? {
             Ok(Collected::Whole(bytes)) => Ok(bytes),
             Ok(Collected::Cut(_)) => Err(attempt.too_large()),
-            Err(error) => Err(attempt.broken(error)),
+            Err(error) => Err(error),
         }
     }
 
     /// Sends, and turns every answer that is no success into an error.
-    async fn send(&self, attempt: &Attempt, request: Request<Vec<u8>>) -> Result<kube::client::Body, Error> {
+    async fn send(&self, attempt: &Attempt, request: Request<Vec<u8>>) -> Result<Chunks, Error> {
         let sent = self.inner.send(request.map(kube::client::Body::from));
         let answer = clock::timeout(RESPONSE_TIMEOUT, sent).await.ok_or_else(|| attempt.late())?;
         let (head, body) = answer.map_err(|error| attempt.unanswered(&self.url, error))?.into_parts();
+        let body = attempt.chunks(body, &head.headers);
         if head.status.is_success() {
             return Ok(body);
         }
@@ -178,10 +199,10 @@ enum Collected {
     Cut(Bytes),
 }
 
-async fn collect(mut body: kube::client::Body, limit: usize) -> Result<Collected, kube::Error> {
+async fn collect(mut body: Chunks, limit: usize) -> Result<Collected, Error> {
     let mut collected = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        let Ok(data) = frame?.into_data() else { continue };
+    while let Some(data) = body.next().await {
+        let data = data?;
         if collected.len() + data.len() > limit {
             collected.extend_from_slice(&data[..limit - collected.len()]);
             return Ok(Collected::Cut(collected.freeze()));
@@ -216,6 +237,18 @@ impl Attempt {
         Self { method: request.method().clone(), path: request.uri().path().to_owned() }
     }
 
+    /// Returns the body as it arrives, unpacked if need be.
+    fn chunks(&self, body: kube::client::Body, headers: &HeaderMap) -> Chunks {
+        let attempt = self.clone();
+        let chunks = body.into_data_stream().map(move |chunk| chunk.map_err(|error| attempt.broken(error)));
+        let encoding = headers.get(header::CONTENT_ENCODING).map(http::HeaderValue::as_bytes);
+        if encoding.is_some_and(|encoding| encoding.eq_ignore_ascii_case(b"gzip")) {
+            let attempt = self.clone();
+            return gzip::unpack(chunks.boxed(), gzip::FREE, move |problem| attempt.corrupt(problem));
+        }
+        chunks.boxed()
+    }
+
     fn refused(&self, status: Status) -> Error {
         Error::Status { method: self.method.clone(), path: self.path.clone(), status: Box::new(status) }
     }
@@ -226,6 +259,10 @@ impl Attempt {
 
     fn too_large(&self) -> Error {
         Error::TooLarge { method: self.method.clone(), path: self.path.clone(), limit: MAX_BODY }
+    }
+
+    fn corrupt(&self, problem: &'static str) -> Error {
+        Error::Corrupt { method: self.method.clone(), path: self.path.clone(), problem }
     }
 
     fn broken(&self, source: kube::Error) -> Error {

@@ -61,6 +61,16 @@ pub enum Error {
         /// How long we waited.
         after: Duration,
     },
+    /// The answer is compressed, and can not be unpacked.
+    #[error("{method} {path}: the answer can not be unpacked: {problem}")]
+    Corrupt {
+        /// HTTP method of the request.
+        method: http::Method,
+        /// Path of the request, without its query.
+        path: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
     /// The answer is larger than anything an API server should send.
     #[error("{method} {path}: the answer is larger than {limit} bytes")]
     TooLarge {
@@ -74,6 +84,12 @@ pub enum Error {
 }
 
 impl Error {
+    /// Makes what a server answers that does not know such a request (501): for sources that stand in for an API server.
+    pub fn not_implemented() -> Self {
+        let status = Status { code: 501, reason: "NotImplemented".to_owned(), ..Status::default() };
+        Self::Status { method: http::Method::GET, path: "/".to_owned(), status: Box::new(status) }
+    }
+
     /// Says whether the object does not exist, or the kind is unknown (404).
     pub fn is_not_found(&self) -> bool {
         self.code() == Some(404)
@@ -128,7 +144,7 @@ impl Error {
     /// came, or the API server failed on its way (5xx).
     pub fn is_outcome_unknown(&self) -> bool {
         match self {
-            Self::Broken { .. } | Self::Timeout { .. } | Self::TooLarge { .. } => true,
+            Self::Broken { .. } | Self::Timeout { .. } | Self::TooLarge { .. } | Self::Corrupt { .. } => true,
             Self::Status { status, .. } => status.code >= 500,
             Self::Configuration(_) | Self::Request(_) | Self::Connect { .. } | Self::Credentials { .. } => false,
         }

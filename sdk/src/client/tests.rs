@@ -1,5 +1,6 @@
 //! Answers, failures and configurations as the client reports them.
 use std::convert::Infallible;
+use std::io::Write;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use kube::client::Body;
@@ -139,6 +140,37 @@ async fn a_stream_hands_on_the_body_and_refuses_failures_first() {
     assert!(chunks.next().await.is_none());
     let refused = client(|| response(403, &[], "")).stream(get()).await.err().unwrap();
     assert!(refused.is_forbidden());
+}
+
+#[tokio::test]
+async fn compressed_answers_and_failures_are_unpacked_within_their_bounds() {
+    let pack = |text: &[u8]| {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(text).unwrap();
+        encoder.finish().unwrap()
+    };
+    let two = [pack(b"{\"items\":["), pack(b"]}")].concat();
+    let client_of =
+        |code: u16, body: Vec<u8>| client(move || response(code, &[("Content-Encoding", "GZIP")], body.clone()));
+    assert_eq!(&client_of(200, two).read(get()).await.unwrap()[..], b"{\"items\":[]}");
+    let error = client_of(404, pack(status(404, "NotFound", "gone", "{}").as_bytes())).read(get()).await.unwrap_err();
+    assert_eq!(error.status().unwrap().message, "gone");
+    let error = client_of(200, pack(&vec![b' '; MAX_BODY + 1])).read(get()).await.unwrap_err();
+    assert!(matches!(error, Error::TooLarge { .. }), "{error}");
+    let error = client_of(200, b"plain".to_vec()).read(get()).await.unwrap_err();
+    assert!(matches!(error, Error::Corrupt { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn compression_is_asked_for_by_clients_of_ours_unless_the_kubeconfig_says_no() {
+    let of = |disabled: bool| {
+        let mut config = kube::Config::new("http://127.0.0.1:1".parse().unwrap());
+        config.disable_compression = disabled;
+        Client::from_config(config).unwrap().accept_encoding()
+    };
+    assert_eq!((of(false), of(true)), ("gzip", "identity"));
+    let handed_in = client(|| response(200, &[], ""));
+    assert_eq!(handed_in.accept_encoding(), "identity", "its layers may unpack, and only the first member");
 }
 
 #[tokio::test]

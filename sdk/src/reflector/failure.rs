@@ -98,8 +98,8 @@ impl Cause {
         match self {
             Self::Client(client::Error::Status { status, .. }) => fault_of(status),
             Self::Event(status) => fault_of(status),
-            // Larger than anything real: what comes next may be no better.
-            Self::Client(client::Error::TooLarge { .. }) => Fault::Broken,
+            // Larger than anything real, or damaged: what comes next may be no better.
+            Self::Client(client::Error::TooLarge { .. } | client::Error::Corrupt { .. }) => Fault::Broken,
             Self::Client(_) | Self::Silent => Fault::Outside,
             Self::Wire(_) | Self::Closed => Fault::Broken,
         }

@@ -13,7 +13,53 @@ use super::state::ListOptions;
 
 /// Something that can be listed and watched. Bodies are those of the Kubernetes API, as they arrive.
 ///
-/// Dropping a future or a body ends the request.
+/// Whoever calls owns every recovery: an implementation answers one request and reports what went wrong. Dropping a future
+/// or a body ends the request.
+///
+/// # Example
+/// A source that never changes. An informer of it works as any other:
+/// ```
+/// use std::time::Duration;
+///
+/// use bytes::Bytes;
+/// use futures_util::future::{self, BoxFuture, FutureExt};
+/// use futures_util::stream::{self, StreamExt};
+/// use kubewright::client::{self, Chunks};
+/// use kubewright::k8s_openapi::api::core::v1::ConfigMap;
+/// use kubewright::reflector::{InitialEvents, ListOptions, ListerWatcher, WatchOptions};
+/// use kubewright::{InformerFactory, ObjectKey};
+///
+/// struct Fixed(&'static str);
+///
+/// impl ListerWatcher for Fixed {
+///     fn list(&self, _: ListOptions) -> BoxFuture<'_, Result<Chunks, client::Error>> {
+///         let body = Bytes::from_static(self.0.as_bytes());
+///         future::ready(Ok(stream::iter([Ok(body)]).boxed())).boxed()
+///     }
+///
+///     fn watch(&self, options: WatchOptions) -> BoxFuture<'_, Result<Chunks, client::Error>> {
+///         future::ready(match options.initial_events {
+///             // What exists can only be listed.
+///             InitialEvents::Send => Err(client::Error::not_implemented()),
+///             InitialEvents::Skip => Ok(stream::pending().boxed()),
+///         })
+///         .boxed()
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let maps = r#"{"kind":"ConfigMapList","metadata":{"resourceVersion":"1"},"items":[
+///     {"metadata":{"namespace":"shop","name":"prices","uid":"1","resourceVersion":"1"},"data":{"tea":"2"}}]}"#;
+/// let factory = InformerFactory::from_lister_watchers(move |_| Fixed(maps));
+/// let informer = factory.informer::<ConfigMap>();
+/// factory.start();
+/// factory.wait_for_cache_sync(Duration::from_secs(10)).await?;
+/// let prices = informer.lister().get(&ObjectKey::namespaced("shop", "prices"))?.expect("it is there");
+/// assert_eq!(prices.data.as_ref().unwrap()["tea"], "2");
+/// # Ok(())
+/// # }
+/// ```
 pub trait ListerWatcher: Send + Sync + 'static {
     /// Sends one LIST request and returns its body once it is accepted.
     ///
@@ -76,7 +122,10 @@ impl ApiListerWatcher {
                 query.add("resourceVersionMatch", "NotOlderThan");
             }
         }
-        Request::get(query.0).header(header::ACCEPT, self.accept("PartialObjectMetadataList")).body(Vec::new())
+        Request::get(query.0)
+            .header(header::ACCEPT, self.accept("PartialObjectMetadataList"))
+            .header(header::ACCEPT_ENCODING, self.client.accept_encoding())
+            .body(Vec::new())
     }
 
     fn watch_request(&self, options: &WatchOptions) -> Result<Request<Vec<u8>>, http::Error> {
@@ -91,8 +140,8 @@ impl ApiListerWatcher {
             query.add("sendInitialEvents", "true");
             query.add("resourceVersionMatch", "NotOlderThan");
         }
-        // Kubernetes 1.37 compresses a watch event by event, each a gzip member of its own; what gunzips bodies on the way
-        // to us reads the first and stops (kube-rs/kube#2079).
+        // Kubernetes 1.37 would compress the initial events, at the price of their latency; and what gunzips bodies on the
+        // way to us, in a client that was handed in, reads the first member and stops (kube-rs/kube#2079).
         Request::get(query.0)
             .header(header::ACCEPT, self.accept("PartialObjectMetadata"))
             .header(header::ACCEPT_ENCODING, "identity")

@@ -79,6 +79,7 @@ async fn managed_fields_are_declined_and_watches_are_not_compressed() {
     assert_eq!(header(0, http::header::ACCEPT), accept);
     assert_eq!(header(1, http::header::ACCEPT), accept);
     assert_eq!(header(0, http::header::ACCEPT_ENCODING).as_deref(), Some("identity"));
+    assert_eq!(header(1, http::header::ACCEPT_ENCODING).as_deref(), Some("identity"), "of a client that was handed in");
 }
 
 #[tokio::test(start_paused = true)]
