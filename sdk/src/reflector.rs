@@ -121,7 +121,7 @@ impl<S: DeltaSink> Reflector<S> {
                 clock::sleep(wait).await;
                 self.step(Input::Waited).await.map(drop)
             }
-            Request::List(options) => list::page(self, options).await,
+            Request::List(options) | Request::Probe(options) => list::page(self, options).await,
             Request::WatchList => watch::follow(self, ResourceVersion::default(), InitialEvents::Send).await,
             Request::Watch(version) => watch::follow(self, version, InitialEvents::Skip).await,
         }

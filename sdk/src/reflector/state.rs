@@ -1,4 +1,5 @@
 //! What a reflector does next: every recovery as a pure function of what happened. No IO, no clock, no randomness.
+use std::cmp::Ordering;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,6 +46,8 @@ pub(super) enum Request {
     List(ListOptions),
     /// Watch what changes after this version.
     Watch(ResourceVersion),
+    /// Ask for one object at no older version than this, to see whether the server has come that far.
+    Probe(ListOptions),
     /// Do nothing for a time between the two.
     Wait(Duration, Duration),
 }
@@ -66,8 +69,10 @@ pub(super) enum Input {
     Skipped(ResourceVersion),
     /// The watch has lived for [`SHORT_LIVED`].
     Settled,
-    /// The server ended the watch, or it fell silent, after it lived so long.
+    /// The server ended the watch after it lived so long.
     Closed { lived: Duration },
+    /// Nothing came on the watch for too long, not even a bookmark, after it lived so long.
+    Silent { lived: Duration },
     /// The server ended the request with a failure, or never answered. A watch had lived so long.
     Failed { fault: Fault, lived: Duration },
     /// The initial events did not end in time.
@@ -144,7 +149,13 @@ enum State {
     WatchList,
     List(List),
     Watch,
-    Wait { low: Duration, high: Duration, then: Box<State> },
+    /// Before a watch goes on at a version that the server may never have reached.
+    Probe,
+    Wait {
+        low: Duration,
+        high: Duration,
+        then: Box<State>,
+    },
 }
 
 /// A list under way, and which ways out of an expired version it has not taken yet.
@@ -192,6 +203,11 @@ impl Machine {
             State::WatchList => Request::WatchList,
             State::List(list) => Request::List(list.options.clone()),
             State::Watch => Request::Watch(self.version.clone()),
+            State::Probe => Request::Probe(ListOptions {
+                resource_version: self.version.clone(),
+                limit: Some(1),
+                continue_token: None,
+            }),
             State::Wait { low, high, .. } => Request::Wait(*low, *high),
         }
     }
@@ -224,6 +240,7 @@ impl Machine {
                 _ => Output::stay(None),
             },
             State::Watch => self.watch(input),
+            State::Probe => self.probe(input),
             State::Wait { then, .. } => match input {
                 Input::Waited => {
                     self.state = then.as_ref().clone();
@@ -339,12 +356,44 @@ impl Machine {
                 self.lived(lived);
                 if lived >= SHORT_LIVED { Output::next(Health::Unchanged) } else { self.retry_watch(Fault::Broken) }
             }
+            Input::Silent { lived } => {
+                self.lived(lived);
+                self.state = self.watch_or_probe();
+                Output::next(Health::Unchanged)
+            }
             Input::Failed { fault, lived } => {
                 self.lived(lived);
                 self.watch_failed(fault)
             }
             _ => Output::stay(None),
         }
+    }
+
+    /// A watch at a version that lies ahead of the server is accepted, and says nothing until the server has come that far:
+    /// after etcd was restored from a backup, that is never the history we know. A list says so at once.
+    fn probe(&mut self, input: Input) -> Output {
+        match input {
+            Input::Page { version, .. } if version.compare(&self.version) == Some(Ordering::Less) => {
+                self.travelled_back()
+            }
+            Input::Page { .. } => {
+                self.state = State::Watch;
+                Output::next(Health::Unchanged)
+            }
+            Input::Failed { fault: Fault::Expired | Fault::TooLargeVersion, .. } => self.travelled_back(),
+            Input::Failed { fault: fault @ (Fault::Refused | Fault::Broken), .. } => {
+                let list = self.fresh_list(self.version.clone());
+                self.retry(fault, list)
+            }
+            Input::Failed { fault, .. } => self.retry(fault, State::Probe),
+            _ => Output::stay(None),
+        }
+    }
+
+    /// Lists what the server has now, whatever it had before.
+    fn travelled_back(&mut self) -> Output {
+        self.relist(ResourceVersion::default());
+        Output::next(Health::Unchanged)
     }
 
     fn event(&mut self, r#type: EventType, object: RawObject) -> Output {
@@ -360,7 +409,8 @@ impl Machine {
 
     fn watch_failed(&mut self, fault: Fault) -> Output {
         match fault {
-            Fault::TooManyRequests(_) | Fault::Outside => self.retry(fault, State::Watch),
+            Fault::TooManyRequests(_) => self.retry(fault, State::Watch),
+            Fault::Outside => self.retry(fault, self.watch_or_probe()),
             Fault::Server(_) => self.retry_watch(fault),
             Fault::Expired | Fault::TooLargeVersion | Fault::Refused | Fault::Broken => {
                 let list = self.fresh_list(self.version.clone());
@@ -374,7 +424,7 @@ impl Machine {
     fn retry_watch(&mut self, fault: Fault) -> Output {
         self.failed_watches += 1;
         if self.failed_watches < WATCH_ATTEMPTS {
-            return self.retry(fault, State::Watch);
+            return self.retry(fault, if fault == Fault::Broken { State::Watch } else { self.watch_or_probe() });
         }
         let list = self.fresh_list(self.version.clone());
         self.retry(fault, list)
@@ -412,6 +462,11 @@ impl Machine {
     /// versions are none to resume from.
     fn began_from_nothing(&self) -> bool {
         self.version.is_empty() || self.version.as_str() == "0"
+    }
+
+    /// Returns how a watch goes on after the server was away, and perhaps is not the one it was.
+    fn watch_or_probe(&self) -> State {
+        if self.began_from_nothing() { State::Watch } else { State::Probe }
     }
 
     fn advance(&mut self, version: &ResourceVersion) {

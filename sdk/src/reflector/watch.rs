@@ -87,7 +87,8 @@ impl<S: DeltaSink> Watch<'_, S> {
                 }
                 None => {
                     tracing::debug!(kind = %self.reflector.target.resource, "the watch fell silent");
-                    return self.close().await;
+                    let lived = since(self.begun);
+                    return self.reflector.step(Input::Silent { lived }).await.map(drop);
                 }
             }
         }

@@ -10,7 +10,7 @@ async fn observe_list(answers: Vec<fn() -> Answer>) -> Seen {
     .await
 }
 
-fn too_large() -> Answer {
+pub(super) fn too_large() -> Answer {
     let causes = vec!["ResourceVersionTooLarge".to_owned()];
     refuse_with(Status { code: 504, reason: "Timeout".to_owned(), causes, ..Status::default() })
 }

@@ -87,10 +87,11 @@ async fn metadata_only_takes_partial_objects_and_whole_ones() {
 async fn a_connection_that_fell_silent_is_given_up_and_watched_again_at_the_same_version() {
     let seen = observe(seconds(250), |n, _| match n {
         1 => synced_then(5, [Step::Wait(seconds(40)), Step::Send(bookmark(6)), Step::Hang]),
+        2 => whole(&page(6, "", &[])),
         _ => open(""),
     })
     .await;
-    assert_eq!(seen.requests(), ["watch-list", "watch 6"]);
+    assert_eq!(seen.requests(), ["watch-list", r#"list "6" 1"#, "watch 6"], "once the server has shown that it has it");
     assert_eq!(seen.times[1], seconds(40) + watch::WATCH_SILENCE);
     assert!(seen.status.failure.is_none());
 }
@@ -103,6 +104,7 @@ async fn a_watch_that_the_server_ends_is_followed_by_another_at_once() {
             [Step::Wait(seconds(100)), Step::Send(event("ADDED", &pod("a", 8))), Step::Wait(seconds(100))],
         ),
         2 => body([Step::Wait(seconds(90)), Step::Break]),
+        4 => whole(&page(9, "", &[])),
         _ => body([Step::Send(bookmark(9)), Step::Wait(seconds(100)), Step::Send(bookmark(9)), Step::Hang]),
     })
     .await;
