@@ -11,7 +11,7 @@ use crate::clock;
 use crate::declare::{Narrow, View};
 use crate::delta;
 use crate::metrics::Snapshot;
-use crate::reflector::{ReflectorStatus, Target};
+use crate::reflector::{ApiListerWatcher, ListerWatcher, ReflectorStatus, Target};
 use crate::resource::{Kind, ResourceType, Scope};
 use crate::store::{self, Storage};
 
@@ -23,7 +23,7 @@ use super::{Informer, InformerStatus, SharedInformer};
 
 pub(crate) mod source;
 
-use source::{ApiSource, Source};
+use source::{Reflected, Source};
 
 /// Makes informers and owns their tasks. Cheap to clone; dropping the last clone stops everything.
 ///
@@ -37,7 +37,15 @@ pub struct InformerFactory {
 impl InformerFactory {
     /// Makes an empty factory.
     pub fn new(client: Client) -> Self {
-        Self::with_source(ApiSource::new(client))
+        Self::from_lister_watchers(move |target| ApiListerWatcher::new(client.clone(), target.clone()))
+    }
+
+    /// Makes an empty factory whose informers read what `make` returns for the target of each, instead of an API server:
+    /// fixtures in tests, another kind of server, or an [`ApiListerWatcher`] with something in front of it.
+    ///
+    /// [`ListerWatcher`] has an example.
+    pub fn from_lister_watchers<L: ListerWatcher>(make: impl Fn(&Target) -> L + Send + Sync + 'static) -> Self {
+        Self::with_source(Reflected(make))
     }
 
     pub(crate) fn with_source(source: impl Source) -> Self {

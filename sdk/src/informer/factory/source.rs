@@ -2,11 +2,10 @@
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
-use crate::client::Client;
 use crate::delta::DeltaSender;
-use crate::reflector::{ApiListerWatcher, Reflector, ReflectorStatus, Target};
+use crate::reflector::{ListerWatcher, Reflector, ReflectorStatus, Target};
 
-/// Opens streams of deltas: the API server in earnest, a script in tests.
+/// Opens streams of deltas: reflectors in earnest, scripts in tests.
 pub(crate) trait Source: Send + Sync + 'static {
     /// Returns what fills `deltas` with the objects of `target`, to be run until dropped, and its status.
     fn open(&self, target: &Target, deltas: DeltaSender) -> Opened;
@@ -20,21 +19,16 @@ pub(crate) struct Opened {
     pub(crate) status: watch::Receiver<ReflectorStatus>,
 }
 
-/// Lists and watches at the API server.
-pub(super) struct ApiSource {
-    client: Client,
-}
+/// A reflector over what `0` makes for each target.
+pub(super) struct Reflected<F>(pub(super) F);
 
-impl ApiSource {
-    pub(super) fn new(client: Client) -> Self {
-        Self { client }
-    }
-}
-
-impl Source for ApiSource {
+impl<F, L> Source for Reflected<F>
+where
+    F: Fn(&Target) -> L + Send + Sync + 'static,
+    L: ListerWatcher,
+{
     fn open(&self, target: &Target, deltas: DeltaSender) -> Opened {
-        let lister_watcher = ApiListerWatcher::new(self.client.clone(), target.clone());
-        let (reflector, status) = Reflector::new(target.clone(), lister_watcher, deltas);
+        let (reflector, status) = Reflector::new(target.clone(), (self.0)(target), deltas);
         Opened { run: Box::pin(reflector.run()), status }
     }
 }
