@@ -7,6 +7,10 @@ mod event;
 
 mod field;
 
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzz;
+
 mod lines;
 
 mod list;

@@ -39,8 +39,11 @@ impl<'a> Event<'a> {
         let (mut r#type, mut object) = (None, None);
         scanner.members(|scanner, _, name| {
             match &*name {
-                "type" => r#type = Some(EventType::of(&scanner.string()?)),
-                "object" => object = Some(Scanned::scan(scanner)?),
+                "type" if r#type.is_none() => r#type = Some(EventType::of(&scanner.string()?)),
+                "object" if object.is_none() => object = Some(Scanned::scan(scanner)?),
+                "type" | "object" => {
+                    return Err(Error::Malformed { problem: "a member of the event stands twice", at: scanner.at() });
+                }
                 _ => {
                     scanner.skip()?;
                 }

@@ -35,6 +35,7 @@ pub(crate) struct ListSplitter {
 /// Which members of the list have been read.
 #[derive(Debug, Default)]
 struct Seen {
+    kind: bool,
     items: bool,
     metadata: bool,
 }
@@ -129,7 +130,6 @@ impl ListSplitter {
             (Place::CommaOrEndOfItems, b',') => (Place::Item, 1),
             _ => return Err(Error::Malformed { problem: "a list is not framed as one", at: self.at }),
         };
-        self.seen.items |= matches!(next, Place::ItemOrEnd);
         self.place = next;
         self.at += taken;
         Ok(())
@@ -142,12 +142,20 @@ impl ListSplitter {
             return Ok(());
         };
         let name: String = from_json(&token)?;
-        self.place = Place::Colon(match name.as_str() {
-            "kind" => Member::Kind,
-            "metadata" => Member::Metadata,
-            "items" => Member::Items,
-            _ => Member::Other,
-        });
+        let (member, known) = match name.as_str() {
+            "kind" => (Member::Kind, &mut self.seen.kind),
+            "metadata" => (Member::Metadata, &mut self.seen.metadata),
+            "items" => (Member::Items, &mut self.seen.items),
+            _ => {
+                self.place = Place::Colon(Member::Other);
+                return Ok(());
+            }
+        };
+        // Which of two would count is anybody's guess.
+        if std::mem::replace(known, true) {
+            return Err(Error::Malformed { problem: "a member of the list stands twice", at: self.at });
+        }
+        self.place = Place::Colon(member);
         Ok(())
     }
 
@@ -169,10 +177,11 @@ impl ListSplitter {
                 let wire: WireHead = from_json::<Option<WireHead>>(&token)?.unwrap_or_default();
                 self.head.version = ResourceVersion::new(&wire.resource_version.unwrap_or_default());
                 self.head.continue_token = wire.continue_token.filter(|token| !token.is_empty());
-                self.seen.metadata = true;
             }
             // Go writes null for a list without items.
-            Member::Items => self.seen.items = from_json::<Option<()>>(&token)?.is_none(),
+            Member::Items => {
+                from_json::<Option<()>>(&token)?;
+            }
             Member::Other => {}
         }
         Ok(())

@@ -3,6 +3,8 @@ use super::*;
 
 mod properties;
 
+mod seeds;
+
 mod streams;
 
 const POD: &str = r#"{"kind":"Pod","apiVersion":"v1","metadata":{"name":"a","namespace":"n","uid":"u","resourceVersion":"7",
@@ -108,6 +110,19 @@ fn bytes_that_are_not_one_json_object_are_malformed() {
     }
     assert!(matches!(RawObject::parse(b"{\"a\":\"\xff\"}"), Err(Error::Malformed { .. })));
     assert!(RawObject::parse(format!(r#"{{"metadata":{{"name":"a"}},"spec":{deep}}}"#).as_bytes()).is_ok());
+}
+
+#[test]
+fn nesting_and_text_of_any_size_cost_no_stack() {
+    let deep = |open: &str, times: usize| format!(r#"{{"metadata":{{"name":"a"}},"spec":{}"#, open.repeat(times));
+    for open in ["[", "{\"a\":", "[{\"a\":"] {
+        let error = RawObject::parse(deep(open, 100_000).as_bytes()).unwrap_err();
+        assert!(matches!(error, Error::Malformed { problem: "it is nested too deeply", .. }), "{error}");
+    }
+    let text = format!(r#"{{"metadata":{{"name":"a"}},"data":"{}"}}"#, "\\n\\u00e9x".repeat(100_000));
+    assert_eq!(RawObject::parse(text.as_bytes()).unwrap().json(), text.as_bytes());
+    let name = format!(r#"{{"metadata":{{"name":"{}"}}}}"#, "x".repeat(1_000_000));
+    assert_eq!(RawObject::parse(name.as_bytes()).unwrap().metadata().key.name().len(), 1_000_000);
 }
 
 #[test]

@@ -70,6 +70,39 @@ fn damage(mut bytes: Vec<u8>, edits: &[(usize, u8, u8)]) -> Vec<u8> {
     bytes
 }
 
+/// Bytes, or what looks like JSON here and there.
+fn garbage() -> impl Strategy<Value = Vec<u8>> {
+    let tokens = [
+        "{",
+        "}",
+        "[",
+        "]",
+        ",",
+        ":",
+        "\"",
+        "\\",
+        "\n",
+        " ",
+        "null",
+        "true",
+        "-1.5e3",
+        "\"items\":[",
+        "\"metadata\":{",
+        "\"name\":\"a\"",
+        "\"kind\":\"PodList\"",
+        "\"type\":\"ADDED\"",
+        "\"object\":{",
+        "\"managedFields\":[]",
+        "\\u00e9",
+        "\u{e9}",
+    ];
+    prop_oneof![
+        prop::collection::vec(any::<u8>(), 0..400),
+        prop::collection::vec(prop::sample::select(tokens.to_vec()), 0..60)
+            .prop_map(|tokens| tokens.concat().into_bytes()),
+    ]
+}
+
 fn edits() -> impl Strategy<Value = Vec<(usize, u8, u8)>> {
     prop::collection::vec(any::<(usize, u8, u8)>(), 1..6)
 }
@@ -130,6 +163,19 @@ proptest! {
             prop_assert_eq!(event.r#type, EventType::Modified);
             prop_assert_eq!(serde_json::from_str::<Value>(event.object.raw).unwrap(), object.clone());
         }
+    }
+
+    #[test]
+    fn any_garbage_is_split_alike_and_never_taken_for_what_it_is_not(garbage in garbage()) {
+        fuzz::wire(&garbage);
+    }
+
+    #[test]
+    fn any_damage_is_split_alike_and_never_taken_for_what_it_is_not(
+        objects in prop::collection::vec(object(), 0..4), size: u8, edits in edits(), pretty: bool,
+    ) {
+        let list = json!({"kind": "PodList", "metadata": {"resourceVersion": "8"}, "items": objects});
+        fuzz::wire(&damage([vec![size], write(&list, pretty)].concat(), &edits));
     }
 
     #[test]

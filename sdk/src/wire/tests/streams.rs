@@ -84,6 +84,35 @@ fn what_is_no_whole_list_is_an_error() {
 }
 
 #[test]
+fn a_list_that_says_something_twice_is_none() {
+    for twice in [
+        r#"{"items":[],"items":[{}]}"#,
+        r#"{"items":null,"it\u0065ms":[]}"#,
+        r#"{"metadata":{},"items":[],"metadata":{"resourceVersion":"2"}}"#,
+        r#"{"kind":"PodList","items":[],"kind":"Table"}"#,
+    ] {
+        let error = split_list(twice.as_bytes(), 3).unwrap_err();
+        assert!(error.to_string().contains("stands twice"), "{twice}: {error}");
+    }
+}
+
+#[test]
+fn heads_and_items_of_any_depth_cost_no_stack() {
+    let deep = "[".repeat(60_000);
+    for (body, truncated) in [
+        (format!(r#"{{"metadata":{{"a":{deep}}}"#), true),
+        (format!(r#"{{"other":{}"#, "[".repeat(300_000)), true),
+        (format!(r#"{{"items":[{}"#, "{\"a\":[".repeat(100_000)), true),
+        (format!(r#"{{"metadata":{{"a":{deep}{}}},"items":[]}}"#, "]".repeat(60_000)), false),
+    ] {
+        for size in [4096, body.len()] {
+            let error = split_list(body.as_bytes(), size).unwrap_err();
+            assert!(if truncated { error == Error::Truncated } else { error != Error::Truncated }, "{error}");
+        }
+    }
+}
+
+#[test]
 fn the_memory_of_a_list_is_bounded() {
     let mebibyte = Bytes::from(vec![b'x'; 1 << 20]);
     for (start, limit) in
@@ -151,6 +180,11 @@ fn events_come_in_either_order_of_members() {
             r#"{{"type":"BOOKMARK","object":{{"kind":"Pod","metadata":{{"resourceVersion":"9","annotations":{{"k8s.io/initial-events-end":{value}}}}}}}}}"#
         );
         assert_eq!(check(&line, EventType::Bookmark), ends, "{value}");
+    }
+    for malformed in [r#"{"type":"ADDED","type":"DELETED","object":{}}"#, r#"{"type":"ADDED","object":{},"object":{}}"#]
+    {
+        let error = Event::parse(malformed.as_bytes()).unwrap_err();
+        assert!(error.to_string().contains("stands twice"), "{malformed}: {error}");
     }
     for malformed in ["{}", r#"{"type":"ADDED"}"#, r#"{"object":{}}"#, r#"{"type":5,"object":{}}"#, "x"] {
         assert!(matches!(Event::parse(malformed.as_bytes()), Err(Error::Malformed { .. })), "{malformed}");

@@ -1,0 +1,88 @@
+//! What a fuzzer runs: any bytes as a list, as a watch and as an object, and what must hold of each. Not in the library.
+//!
+//! `fuzz/` has the target; the seeds there run with the tests, so that neither can rot.
+use bytes::Bytes;
+use serde::de::IgnoredAny;
+
+use super::{Error, Event, LineSplitter, ListSplitter, RawObject, list};
+
+/// Takes the size of chunks from the first byte, and the rest as a body.
+///
+/// # Panics
+/// When something does not hold: that is a finding.
+pub fn wire(data: &[u8]) {
+    let Some((size, body)) = data.split_first() else { return };
+    let size = usize::from(*size).max(1);
+    same_list_in_any_chunks(body, size);
+    same_lines_in_any_chunks(body, size);
+    object(body);
+}
+
+fn same_list_in_any_chunks(body: &[u8], size: usize) {
+    let (items, end) = list_in(body, size);
+    let (whole_items, whole_end) = list_in(body, body.len());
+    assert_eq!(items, whole_items, "items do not depend on chunks");
+    match (end, whole_end) {
+        (Ok(head), Ok(whole)) => assert_eq!(head, whole, "nor does the head"),
+        (Err(error), Err(whole)) => assert_eq!(kind(&error), kind(&whole), "nor does the failure"),
+        (end, whole) => panic!("{end:?} in chunks of {size}, {whole:?} in one"),
+    }
+    assert!(items.iter().map(Bytes::len).sum::<usize>() <= body.len(), "nothing is made up");
+    items.iter().for_each(|item| object(item));
+}
+
+fn list_in(body: &[u8], size: usize) -> (Vec<Bytes>, Result<list::ListHead, Error>) {
+    let (mut splitter, mut items) = (ListSplitter::new(), Vec::new());
+    for chunk in body.chunks(size.max(1)) {
+        splitter.push(Bytes::copy_from_slice(chunk));
+        loop {
+            match splitter.next_item() {
+                Ok(Some(item)) => items.push(item),
+                Ok(None) => break,
+                Err(error) => return (items, Err(error)),
+            }
+        }
+    }
+    (items, splitter.finish())
+}
+
+fn same_lines_in_any_chunks(body: &[u8], size: usize) {
+    let lines = lines_in(body, size);
+    assert_eq!(lines, lines_in(body, body.len()), "lines do not depend on chunks");
+    for line in lines {
+        if let Ok(event) = Event::parse(&line) {
+            object(event.object.raw.as_bytes());
+        }
+    }
+}
+
+fn lines_in(body: &[u8], size: usize) -> Vec<Bytes> {
+    let (mut splitter, mut lines) = (LineSplitter::default(), Vec::new());
+    for chunk in body.chunks(size.max(1)) {
+        splitter.push(Bytes::copy_from_slice(chunk));
+        // Only a bound fails here: a finding if it does.
+        while let Some(line) = splitter.next_line().expect("a fuzzer's bodies are below every bound") {
+            lines.push(line);
+        }
+    }
+    lines.extend(splitter.finish());
+    lines
+}
+
+/// What is accepted is JSON, stays JSON without its managedFields, and says the same of itself when it is parsed again.
+fn object(json: &[u8]) {
+    let Ok(object) = RawObject::parse(json) else { return };
+    assert!(serde_json::from_slice::<IgnoredAny>(json).is_ok(), "what is accepted is JSON");
+    // Anything else is a finding.
+    let again = RawObject::parse(object.json()).expect("what is kept can be read again");
+    assert_eq!(again.json(), object.json(), "there is nothing more to cut");
+    assert_eq!(format!("{:?}", again.metadata()), format!("{:?}", object.metadata()), "the metadata is the same");
+}
+
+/// The failure without the place, which is counted within a chunk.
+fn kind(error: &Error) -> String {
+    match error {
+        Error::Malformed { problem, .. } => (*problem).to_owned(),
+        other => other.to_string(),
+    }
+}
