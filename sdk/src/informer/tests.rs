@@ -18,6 +18,8 @@ use super::handler::{BUFFER_BOUND, Deleted, Handle};
 use super::options::Presence;
 use super::*;
 
+mod deltas;
+
 mod failures;
 
 mod filter;
