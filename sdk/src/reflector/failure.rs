@@ -87,6 +87,8 @@ pub(super) enum Cause {
     Event(Status),
     /// What came is not what the protocol says.
     Wire(wire::Error),
+    /// The page of a list names itself as the next.
+    SamePage,
     /// A body went silent.
     Silent,
     /// A watch was closed at once, or before it had sent what exists.
@@ -101,7 +103,7 @@ impl Cause {
             // Larger than anything real, or damaged: what comes next may be no better.
             Self::Client(client::Error::TooLarge { .. } | client::Error::Corrupt { .. }) => Fault::Broken,
             Self::Client(_) | Self::Silent => Fault::Outside,
-            Self::Wire(_) | Self::Closed => Fault::Broken,
+            Self::Wire(_) | Self::SamePage | Self::Closed => Fault::Broken,
         }
     }
 
@@ -110,7 +112,7 @@ impl Cause {
             Self::Client(error) => Failure::classify(target, error),
             Self::Event(status) => FailureReason::of_status(status),
             Self::Silent => FailureReason::Unreachable,
-            Self::Wire(_) | Self::Closed => FailureReason::Other,
+            Self::Wire(_) | Self::SamePage | Self::Closed => FailureReason::Other,
         }
     }
 
@@ -148,6 +150,7 @@ impl Cause {
             Self::Client(error) => with_root_cause(error),
             Self::Event(status) => status.to_string(),
             Self::Wire(error) => error.to_string(),
+            Self::SamePage => "the API server gives the same page of the list for ever".to_owned(),
             Self::Silent => "the API server went silent".to_owned(),
             Self::Closed => "the API server ended the watch too early".to_owned(),
         }

@@ -22,6 +22,7 @@ pub(super) async fn page<S: DeltaSink>(reflector: &mut Reflector<S>, options: Li
 }
 
 async fn read<S: DeltaSink>(reflector: &mut Reflector<S>, options: ListOptions) -> Result<Result<(), Cause>, Closed> {
+    let asked = options.continue_token.clone();
     let mut chunks = match reflector.source.list(options).await {
         Ok(chunks) => chunks,
         Err(error) => return Ok(Err(Cause::Client(error))),
@@ -48,6 +49,7 @@ async fn read<S: DeltaSink>(reflector: &mut Reflector<S>, options: ListOptions) 
         }
     }
     match splitter.finish() {
+        Ok(head) if head.continue_token.is_some() && head.continue_token == asked => Ok(Err(Cause::SamePage)),
         Ok(head) => {
             let page = Input::Page { version: head.version, continue_token: head.continue_token };
             reflector.step(page).await.map(|_| Ok(()))

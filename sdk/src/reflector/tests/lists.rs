@@ -45,6 +45,14 @@ async fn a_list_that_is_always_expired_backs_off() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_server_that_gives_the_same_page_for_ever_is_no_hot_loop() {
+    let seen = observe_list(vec![|| whole(&page(8, "one", &[pod("a", 1)])); 100]).await;
+    assert!(seen.lists() < 12, "{} lists", seen.lists());
+    assert!(!seen.status.synced);
+    assert!(seen.failure().message.contains("the same page"), "{}", seen.failure().message);
+}
+
+#[tokio::test(start_paused = true)]
 async fn r9_lists_come_in_pages_of_500_at_any_version() {
     // client-go asks for everything at once at a concrete version, because "limit" and a version together meant "exactly";
     // ours says NotOlderThan, so a list is cut into pages wherever the server can.
