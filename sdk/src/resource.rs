@@ -256,7 +256,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_compare_as_decimals_of_any_length() {
+    fn s6_versions_compare_as_decimals_of_any_length() {
         let check = |left: &str, right: &str, expected: Option<Ordering>| {
             assert_eq!(ResourceVersion::new(left).compare(&ResourceVersion::new(right)), expected, "{left} {right}");
         };

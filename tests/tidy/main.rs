@@ -6,6 +6,8 @@ mod documents;
 
 mod habits;
 
+mod invariants;
+
 mod layers;
 
 mod layout;
@@ -69,6 +71,11 @@ fn the_code_map_is_true() {
 #[test]
 fn every_workspace_member_is_on_the_code_map() {
     report(documents::members(&Tree::load()));
+}
+
+#[test]
+fn every_invariant_has_a_test_or_a_reason() {
+    report(invariants::missing(&Tree::load()));
 }
 
 #[test]

@@ -19,7 +19,7 @@ fn counting() -> (Transform, Arc<Mutex<Vec<String>>>) {
 }
 
 #[tokio::test]
-async fn an_object_is_transformed_once_however_it_comes_and_never_when_only_its_absence_shows() {
+async fn q8_an_object_is_transformed_once_however_it_comes_and_never_when_only_its_absence_shows() {
     let mut setup = setup();
     let (transform, calls) = counting();
     let options = || InformerOptions::default().transform(transform.clone());
