@@ -2,6 +2,7 @@
 use std::error::Error;
 use std::io;
 use std::pin::pin;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use deployment_controller::DeploymentController;
@@ -15,8 +16,18 @@ const WORKERS: usize = 5;
 const SYNC_TIMEOUT: Duration = Duration::from_secs(120);
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
-    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+async fn main() -> ExitCode {
+    tracing_subscriber::fmt().with_writer(io::stderr).init();
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<(), Box<dyn Error>> {
     let mut stop = pin!(stop()?);
     let client = Client::try_default().await?;
     let factory = InformerFactory::new(client.clone());
