@@ -33,15 +33,15 @@ pub mod transform;
 pub use event::Event;
 pub(crate) use event::RawEvent;
 use handler::delivery;
-use handler::{HandlerOptions, Registration, ResourceEventHandler};
+use handler::{HandlerOptions, Progress, Registration, ResourceEventHandler};
 pub(crate) use shared::SharedInformer;
 
 /// A shared, typed cache of one kind with its handlers. Cheap to clone; all clones share one watch.
 ///
-/// It runs from the factory's next start until the last that holds it is gone: informers, and registrations of handlers.
-/// Then its watch ends, its handlers are dropped and its memory is given back; asking the factory again makes a new one,
-/// which is to be started like any other. A handler that holds an informer itself keeps it only as long as it is
-/// registered.
+/// It runs from the factory's next start until the last that holds it is gone: informers, their listers and registrations
+/// of handlers. Then its watch ends, its handlers are dropped and its memory is given back; asking the factory again makes a new one,
+/// which is to be started like any other. A handler that holds an informer or a lister itself keeps it only as
+/// long as it is registered.
 pub struct Informer<K> {
     shared: Arc<SharedInformer>,
     /// For handlers that say nothing else.
@@ -61,7 +61,8 @@ impl<K: Kind> Informer<K> {
 
     /// Returns the typed read view.
     pub fn lister(&self) -> Lister<K> {
-        Lister::new(Arc::clone(self.shared.store()))
+        let keeps: Arc<SharedInformer> = Arc::clone(&self.shared);
+        Lister::new(Arc::clone(self.shared.store())).keeping(keeps)
     }
 
     /// Adds an index: `project` returns the values of one object. Works before and after start.
@@ -141,7 +142,9 @@ impl<K: Kind> Informer<K> {
         handler: H,
         options: HandlerOptions,
     ) -> Registration {
-        self.shared.register(options.or(self.handlers), |progress| delivery::buffered(handler, progress))
+        let progress = Arc::<Progress>::default();
+        let start = delivery::buffered(handler, Arc::clone(&progress));
+        self.shared.register(options.or(self.handlers), progress, start)
     }
 
     /// What the informer has and what keeps it from having more, as it changes.

@@ -21,6 +21,9 @@ pub mod store;
 
 pub mod informer;
 
+#[cfg(feature = "kube-runtime")]
+pub mod interop;
+
 pub mod queue;
 
 pub mod apply;

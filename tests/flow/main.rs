@@ -10,6 +10,7 @@ mod operators;
 mod own_writes;
 mod pair;
 mod quiet;
+mod sharing;
 mod status;
 mod storm;
 
@@ -17,7 +18,7 @@ use controlplane::harness::{Trial, run};
 
 fn main() -> std::process::ExitCode {
     let trials = caches().into_iter().chain(reconciles()).chain(writes());
-    run(trials.chain(controllers::trials()))
+    run(trials.chain(controllers::trials()).chain(sharing::trials()))
 }
 
 /// What is cached.

@@ -12,7 +12,7 @@ const LAYERS: [&[&str]; 14] = [
     &["reflector"],
     &["delta", "store"],
     &["informer"],
-    &["queue", "apply", "recorder"],
+    &["queue", "apply", "recorder", "interop"],
     &["reconcile", "dependents"],
     &["controller"],
     &["operator", "election", "shard", "admission", "admin"],

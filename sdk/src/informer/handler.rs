@@ -17,6 +17,9 @@ mod options;
 
 mod registration;
 
+#[cfg(feature = "kube-runtime")]
+pub(crate) mod stream;
+
 pub use super::event::FinalState;
 pub use filter::FilteringEventHandler;
 pub use options::{HandlerOptions, MIN_RESYNC_PERIOD};
@@ -63,6 +66,8 @@ pub trait ResourceEventHandler<K: Kind>: Send + 'static {
     fn on_update(&mut self, old: Handle<K>, new: Handle<K>) {
         let _ = (old, new);
     }
+    /// Called once, when the handler has been told of everything that was there when it came.
+    fn on_initial_list_end(&mut self) {}
     /// Called when an object is gone.
     fn on_delete(&mut self, object: Deleted<K>) {
         let _ = object;

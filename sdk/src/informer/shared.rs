@@ -109,7 +109,9 @@ impl SharedInformer {
     ///
     /// A panic is contained and reported, and loses the event for this handler.
     pub(crate) fn add_inline_handler(self: &Arc<Self>, handler: Box<dyn FnMut(RawEvent) + Send>) -> Registration {
-        self.register(HandlerOptions::default(), |progress| delivery::inline(handler, progress))
+        let progress = Arc::<Progress>::default();
+        let start = delivery::inline(handler, Arc::clone(&progress));
+        self.register(HandlerOptions::default(), progress, start)
     }
 
     /// The status as it changes.
@@ -187,11 +189,10 @@ impl SharedInformer {
     pub(super) fn register(
         self: &Arc<Self>,
         options: HandlerOptions,
-        start: impl FnOnce(Arc<Progress>) -> Start,
+        progress: Arc<Progress>,
+        start: Start,
     ) -> Registration {
-        let progress = Arc::<Progress>::default();
-        let (start, resync) = (start(Arc::clone(&progress)), options.resync());
-        self.core.arrive(Arrival { start, progress: Arc::clone(&progress), resync });
+        self.core.arrive(Arrival { start, progress: Arc::clone(&progress), resync: options.resync() });
         Registration::new(progress, Arc::clone(self))
     }
 

@@ -30,11 +30,15 @@ pub use super::query::{Iter, Query};
 /// kept decoded as long as they do not change: at most 8 MiB of them by estimate, of which those that are read again stay
 /// longest. Reading one of them is a lookup, and all its readers share one value. An object is kept in the form in which
 /// it was read last. See [`Storage`] for other ways.
+///
+/// A lister keeps its informer running, as every holder of it does.
 pub struct Lister<T> {
     pub(super) store: Arc<Store>,
     decode: Decode<T>,
     /// What the objects are, where `T` does not say.
     resource: Option<Arc<ResourceType>>,
+    /// What keeps the store current.
+    keeps: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 /// Makes an object of its JSON.
@@ -42,23 +46,28 @@ type Decode<T> = fn(&[u8], Option<&ResourceType>, &dyn Fn() -> ObjectKey) -> Res
 
 impl<K: Kind> Lister<K> {
     pub(crate) fn new(store: Arc<Store>) -> Self {
-        Self { store, decode: |json, _, key| decode_json(json, key), resource: None }
+        Self { store, decode: |json, _, key| decode_json(json, key), resource: None, keeps: None }
+    }
+
+    /// Holds what keeps the store current, as long as it is read.
+    pub(crate) fn keeping(self, keeps: Arc<dyn Any + Send + Sync>) -> Self {
+        Self { keeps: Some(keeps), ..self }
     }
 
     /// Returns a view of nothing but the metadata of the same objects: for those who need no more, decoded in a fraction
     /// of the time.
     pub fn partial(&self) -> Lister<PartialObjectMeta<K>> {
-        Lister::new(Arc::clone(&self.store))
+        Lister { keeps: self.keeps.clone(), ..Lister::new(Arc::clone(&self.store)) }
     }
 
     /// Returns a view of the same objects with their fields by name.
     pub fn dynamic(&self) -> Lister<DynamicObject> {
-        Lister::untyped(Arc::clone(&self.store), ResourceType::of::<K>())
+        Lister { keeps: self.keeps.clone(), ..Lister::untyped(Arc::clone(&self.store), ResourceType::of::<K>()) }
     }
 
     /// Returns a view of the same objects as plain JSON, `apiVersion` and `kind` included.
     pub fn json(&self) -> Lister<serde_json::Value> {
-        Lister::untyped(Arc::clone(&self.store), ResourceType::of::<K>())
+        Lister { keeps: self.keeps.clone(), ..Lister::untyped(Arc::clone(&self.store), ResourceType::of::<K>()) }
     }
 }
 
@@ -72,7 +81,7 @@ impl<T: DeserializeOwned + Any + Send + Sync> Lister<T> {
             };
             decode_as(json, &api_version, kind, key)
         };
-        Self { store, decode, resource: Some(Arc::new(resource)) }
+        Self { store, decode, resource: Some(Arc::new(resource)), keeps: None }
     }
 }
 
@@ -257,7 +266,8 @@ const MAX_KEPT: usize = 32;
 
 impl<T> Clone for Lister<T> {
     fn clone(&self) -> Self {
-        Self { store: Arc::clone(&self.store), decode: self.decode, resource: self.resource.clone() }
+        let Self { store, decode, resource, keeps } = self;
+        Self { store: Arc::clone(store), decode: *decode, resource: resource.clone(), keeps: keeps.clone() }
     }
 }
 

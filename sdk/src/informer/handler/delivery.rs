@@ -39,10 +39,19 @@ where
 {
     let mailbox = Arc::new(Mailbox::new(Arc::clone(&progress)));
     let caller = Caller { handler, guard: Guard::new(progress) };
+    let buffered = Buffered { mailbox: Arc::clone(&mailbox) };
     Box::new(move |tasks| {
-        tasks.spawn(serve(Arc::clone(&mailbox), caller, Caller::<H>::call::<K>));
-        Box::new(Buffered { mailbox })
+        tasks.spawn(serve(mailbox, caller, Caller::<H>::call::<K>));
+        Box::new(buffered)
     })
+}
+
+/// Leaves the events in a mailbox, for whoever takes them; it is closed when the informer lets go of the delivery.
+#[cfg(feature = "kube-runtime")]
+pub(super) fn streamed(progress: Arc<Progress>) -> (Start, Arc<Mailbox>) {
+    let mailbox = Arc::new(Mailbox::new(progress));
+    let buffered = Buffered { mailbox: Arc::clone(&mailbox) };
+    (Box::new(move |_| Box::new(buffered)), mailbox)
 }
 
 struct Inline {
@@ -96,7 +105,7 @@ impl Drop for Buffered {
 }
 
 /// What lies between the informer's task and a handler's thread.
-struct Mailbox {
+pub(super) struct Mailbox {
     buffer: Mutex<Buffer<Arc<Envelope>>>,
     filled: Notify,
     closed: AtomicBool,
@@ -126,6 +135,18 @@ impl Mailbox {
         let next = buffer.pop();
         self.progress.set_waiting(buffer.len());
         next
+    }
+
+    /// Waits for the next event; `None` once closed. For one caller at a time. Cancel safe.
+    #[cfg(feature = "kube-runtime")]
+    pub(super) async fn next(&self) -> Option<Next<Arc<Envelope>>> {
+        while !self.is_closed() {
+            if let Some(next) = self.pop() {
+                return Some(next);
+            }
+            self.filled.notified().await;
+        }
+        None
     }
 }
 
@@ -172,7 +193,11 @@ impl<H> Caller<H> {
     {
         let event = match next {
             Next::Event(event) => event,
-            Next::EndOfInitialList => return self.guard.end_initial_list(),
+            Next::EndOfInitialList => {
+                let handler = &mut self.handler;
+                self.guard.call(&"the end of the initial list", || handler.on_initial_list_end());
+                return self.guard.end_initial_list();
+            }
         };
         let key = event.latest().metadata().key.clone();
         let handler = &mut self.handler;
@@ -187,7 +212,7 @@ impl<H> Caller<H> {
 }
 
 /// Stands between the informer and the user's code: contains panics, and is honest about what has been handled.
-struct Guard {
+pub(super) struct Guard {
     progress: Arc<Progress>,
     panicked: bool,
 }
@@ -200,21 +225,21 @@ impl Drop for Guard {
 }
 
 impl Guard {
-    fn new(progress: Arc<Progress>) -> Self {
+    pub(super) fn new(progress: Arc<Progress>) -> Self {
         Self { progress, panicked: false }
     }
 
-    fn call(&mut self, key: &crate::resource::ObjectKey, handler: impl FnOnce()) {
+    fn call(&mut self, object: &dyn std::fmt::Display, handler: impl FnOnce()) {
         if self.progress.is_removed() {
             return;
         }
         if catch_unwind(AssertUnwindSafe(handler)).is_err() {
             self.panicked = true;
-            tracing::error!(object = %key, "an event handler panicked: the event is lost for this handler");
+            tracing::error!(%object, "an event handler panicked: the event is lost for this handler");
         }
     }
 
-    fn end_initial_list(&self) {
+    pub(super) fn end_initial_list(&self) {
         if self.panicked {
             tracing::error!("an event handler panicked on its initial list: it will not count as synced");
         } else {

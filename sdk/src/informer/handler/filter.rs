@@ -67,6 +67,10 @@ where
         }
     }
 
+    fn on_initial_list_end(&mut self) {
+        self.handler.on_initial_list_end();
+    }
+
     fn on_delete(&mut self, object: Deleted<K>) {
         if self.told.remove(object.last.key()) {
             self.handler.on_delete(object);

@@ -43,14 +43,20 @@ async fn the_last_holder_ends_the_watch_and_asking_again_starts_anew() {
     clone.status().wait_for(|status| status.objects == 1).await.unwrap();
     let lister = clone.lister();
     drop(clone);
-    setup.runs(1).await;
+    stream.deltas.push(Delta::Applied(config_map("a/three").version(3).raw())).await.unwrap();
     let mut status = status;
+    status.wait_for(|status| status.objects == 2).await.unwrap();
+    let partial = lister.partial();
+    drop(lister);
+    assert_eq!(partial.len(), 2, "a lister and what is made of it keep it");
+    drop(partial);
+    setup.runs(1).await;
     assert!(status.wait_for(|status| status.stopped).await.unwrap().synced);
     assert!(stream.deltas.push(Delta::ListStarted).await.is_err(), "the store takes no more");
     assert_eq!(setup.factory.status().len(), 1, "only the other is left");
 
     let again = setup.factory.informer::<ConfigMap>();
-    assert!(again.lister().is_empty() && !lister.is_empty(), "a new cache");
+    assert!(again.lister().is_empty(), "a new cache");
     assert_eq!(setup.streams().len(), 0, "to be started like any other");
     setup.factory.start();
     let anew = setup.streams().remove(0);
