@@ -9,9 +9,9 @@ use crate::wire::RawObject;
 /// Most deltas that wait. Enough that neither side waits for the other's next turn; 4,096 bookmarks are a few hundred KiB.
 pub const MAX_DELTAS: usize = 4096;
 
-/// Most bytes of objects that wait or are in the hands of the store: about 1,800 pods. A store takes a batch in
+/// Most bytes of objects that wait or are in the hands of the store: about 400 pods. A store takes a batch in
 /// milliseconds, so more would only make the peak of a first list higher. One larger object passes alone.
-pub const MAX_BYTES: usize = 8 * 1024 * 1024;
+pub const MAX_BYTES: usize = 2 * 1024 * 1024;
 
 /// Most deltas handed over at once, so that a store that locks for a batch does not keep its readers waiting.
 pub const MAX_BATCH: usize = 256;

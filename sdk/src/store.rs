@@ -259,6 +259,13 @@ impl Store {
         self.contents.write().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Takes an object out of the quarantine, because it changed. Says whether it was there.
+    fn release(&self, key: &ObjectKey) -> Reported {
+        let mut quarantine = self.quarantined();
+        // Mostly nothing is there, and then the key need not be hashed.
+        if !quarantine.is_empty() && quarantine.remove(key) { Reported::Yes } else { Reported::No }
+    }
+
     fn naming(&self) -> std::sync::MutexGuard<'_, ()> {
         self.naming.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -276,7 +276,8 @@ impl Runner {
     }
 
     /// Tells of what readers can see and handlers have seen. Called after both.
-    fn publish(&self) {
+    fn publish(&mut self) {
+        self.handlers.iter_mut().for_each(|handler| handler.delivery.flush());
         let (store, presence) = (&self.informer.store, self.informer.presence());
         let now = InformerStatus {
             synced: self.synced,

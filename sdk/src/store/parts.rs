@@ -57,6 +57,13 @@ impl Parts {
         several.map(|part| part.version.clone()).collect()
     }
 
+    /// Returns the version that the part was last complete at if its list is under way; `store` is that of the store.
+    pub(super) fn complete<'a>(&'a self, store: &'a ResourceVersion) -> Option<&'a ResourceVersion> {
+        let part = &self.parts[self.at];
+        let own = if self.parts.len() == 1 { store } else { &part.version };
+        part.listing.then_some(own)
+    }
+
     pub(super) fn begin_list(&mut self) {
         self.lists = self.lists.wrapping_add(1);
         let part = &mut self.parts[self.at];

@@ -69,6 +69,16 @@ impl<'a> Head<'a> {
         self.version == Version::of(version.as_str())
     }
 
+    /// Says whether this is for certain a later version than another.
+    pub(super) fn is_later_than(&self, other: &ResourceVersion) -> bool {
+        if let (Version::Number(own), Version::Number(other)) = (self.version, Version::of(other.as_str())) {
+            return own > other && other > 0;
+        }
+        let mut own = String::new();
+        self.version.write(&mut own);
+        ResourceVersion::new(&own).compare(other).is_some_and(std::cmp::Ordering::is_gt)
+    }
+
     fn write_uid(&self, out: &mut Vec<u8>) {
         if self.flags & UUID == 0 { out.extend_from_slice(self.uid) } else { write_uuid(self.uid, out) }
     }

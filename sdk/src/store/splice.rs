@@ -2,7 +2,7 @@
 //!
 //! Nothing here knows JSON: a text that stands in the object is replaced by a mark, and a mark by that text. The API
 //! server's own spelling is found; in any other spelling less is cut.
-use memchr::{memchr, memmem};
+use memchr::memchr;
 
 /// Precedes the number of a part. No JSON holds this byte: strings escape it.
 const MARK: u8 = 1;
@@ -46,14 +46,7 @@ pub(super) fn cut(json: &[u8], parts: &Parts, out: &mut Vec<u8>) -> bool {
     if memchr(MARK, json).is_some() {
         return false;
     }
-    let near = &json[..json.len().min(REACH)];
-    let mut found = [(usize::MAX, 0); PARTS];
-    for (number, place) in found.iter_mut().enumerate().take(parts.count) {
-        let part = parts.get(number);
-        if part.len() > 2 {
-            *place = (memmem::find(near, part).unwrap_or(usize::MAX), number);
-        }
-    }
+    let mut found = find(&json[..json.len().min(REACH)], parts);
     found.sort_unstable();
     let mut from = 0;
     for (start, number) in found {
@@ -65,6 +58,28 @@ pub(super) fn cut(json: &[u8], parts: &Parts, out: &mut Vec<u8>) -> bool {
     }
     out.extend_from_slice(&json[from..]);
     true
+}
+
+/// Returns where each part stands first, with its number. A searcher for each would take longer to make than to use:
+/// all parts begin with a quote, and few quotes stand before the last of them.
+fn find(near: &[u8], parts: &Parts) -> [(usize, usize); PARTS] {
+    let mut found = std::array::from_fn(|number| (usize::MAX, number));
+    let mut wanted: [bool; PARTS] = std::array::from_fn(|number| parts.get(number).len() > 2);
+    let mut left = wanted.iter().filter(|wanted| **wanted).count();
+    for at in memchr::memchr_iter(b'"', near) {
+        if left == 0 {
+            break;
+        }
+        // Every part begins with one of these letters behind its quote.
+        let Some(b'n' | b'u' | b'r' | b'l' | b'g') = near.get(at + 1) else { continue };
+        for number in 0..PARTS {
+            if wanted[number] && near[at..].starts_with(parts.get(number)) {
+                (found[number].0, wanted[number]) = (at, false);
+                left -= 1;
+            }
+        }
+    }
+    found
 }
 
 /// Appends `text`, with each mark replaced by its part, to `out`.
@@ -93,7 +108,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_cut_comes_back(texts in prop::collection::vec("[ab\"]{0,5}", 0..=PARTS), json in "[ab\"{}]{0,60}") {
+        fn what_was_cut_comes_back(texts in prop::collection::vec("\"[nua]{0,3}\"?", 0..=PARTS), json in "[nua\"{}]{0,60}") {
             let (parts, mut text, mut back) = (parts(&texts), Vec::new(), Vec::new());
             prop_assert!(cut(json.as_bytes(), &parts, &mut text));
             splice(&text, &parts, &mut back);

@@ -228,6 +228,29 @@ fn i3_a_relist_changes_only_what_changed() {
 }
 
 #[test]
+fn an_older_state_replaces_a_newer_one_only_when_the_server_went_back() {
+    let (store, mut writer) = Store::new(Options::default());
+    let one = |version: u64| config_map("a/one").version(version);
+    let stored = || store.copy(&key("a/one")).unwrap().view().metadata().resource_version.to_string();
+    list(&mut writer, "10", &[one(8)]);
+    assert!(matches!(put(&mut writer, &one(12)), Put::Updated { .. }));
+    assert!(matches!(put(&mut writer, &one(9)), Put::Unchanged), "a watch was resumed from before");
+    assert_eq!((stored(), store.version().as_str()), ("12".to_owned(), "12"));
+    writer.begin_list();
+    put(&mut writer, &one(15));
+    // It broke off, and a replica that lags behind the first answers the next.
+    assert_eq!(list(&mut writer, "13", &[one(12)]), Vec::<String>::new(), "it counts as listed");
+    assert_eq!(stored(), "15");
+    put(&mut writer, &one(16));
+    // A list that contradicts what was complete comes from a server that was restored from a backup.
+    list(&mut writer, "6", &[one(5)]);
+    assert_eq!((stored(), store.version().as_str()), ("5".to_owned(), "6"));
+    put(&mut writer, &one(7));
+    let other = put(&mut writer, &one(3).uid("other"));
+    assert!(matches!(other, Put::Recreated { .. }), "versions of two objects say nothing");
+}
+
+#[test]
 fn a_list_that_broke_off_confirms_nothing_for_the_next() {
     let (_, mut writer) = Store::new(Options::default());
     list(&mut writer, "10", &[config_map("a/one"), config_map("a/two")]);

@@ -11,7 +11,7 @@ use super::parts::Parts;
 use super::record::{self, Head, Scratch};
 use super::text::Text;
 use super::training::{self, Refinement, Training};
-use super::{KeyTexts, Reported, Storage, Store};
+use super::{KeyTexts, Storage, Store};
 
 /// The write side: there is one for each store.
 pub(crate) struct Writer {
@@ -39,7 +39,7 @@ pub(crate) enum Put {
         /// The last known state of the other object.
         old: Envelope,
     },
-    /// This very version was stored already.
+    /// This very version was stored already, or a later one.
     Unchanged,
 }
 
@@ -55,7 +55,7 @@ pub(crate) struct Removed {
 /// What is stored under the key of an arriving object.
 enum Stored {
     Nothing,
-    /// This very version, which is marked as listed now.
+    /// This very version, or a later one than the arriving; it is marked as listed now.
     Same,
     /// An earlier state of the object.
     Earlier(Packed),
@@ -115,10 +115,7 @@ impl Writer {
         }
         let key = &envelope.metadata().key;
         // Whoever fails again comes back to the quarantine below; who does not is mended.
-        let reported = match self.store.quarantined().remove(key) {
-            true => Reported::Yes,
-            false => Reported::No,
-        };
+        let reported = self.store.release(key);
         record::write(envelope.object(), &mut self.packer, &mut self.scratch);
         self.training.record(self.scratch.text.len(), self.scratch.whole.len());
         let mut values = Vec::new();
@@ -222,7 +219,7 @@ impl Writer {
         self.repack()
     }
 
-    /// Says what is stored under the key of `object`, and marks this very version as listed.
+    /// Says what is stored under the key of `object`, and marks it as listed if it stays.
     fn stored(&self, object: &RawObject) -> Stored {
         let (contents, new) = (self.store.read(), object.metadata());
         let Some(entry) = contents.find(&new.key) else { return Stored::Nothing };
@@ -230,11 +227,23 @@ impl Writer {
         if !head.has_uid(&Text::of(&new.uid)) {
             return Stored::Other(contents.copy(entry));
         }
-        if new.resource_version.is_empty() || !head.has_version(&new.resource_version) {
+        let same = !new.resource_version.is_empty() && head.has_version(&new.resource_version);
+        if !same && !self.is_outdated(&head, &new.resource_version, &contents.version) {
             return Stored::Earlier(contents.copy(entry));
         }
         contents.confirm(entry, self.parts.epoch());
         Stored::Same
+    }
+
+    /// Says whether what arrives is older than what is stored and must not replace it: a watch that was resumed tells what
+    /// is known, or a list comes from a replica that lags behind the one that answered before.
+    ///
+    /// A list that has an older state of an object than the store had when it was last complete comes from a server that
+    /// went back, as one does that was restored from a backup: then the list is right.
+    fn is_outdated(&self, stored: &Head<'_>, arriving: &ResourceVersion, complete: &ResourceVersion) -> bool {
+        let complete = self.parts.complete(complete);
+        stored.is_later_than(arriving)
+            && complete.is_none_or(|complete| complete.is_empty() || stored.is_later_than(complete))
     }
 
     fn cut(&self, object: Arc<RawObject>) -> Arc<RawObject> {

@@ -13,10 +13,17 @@ use crate::store::decode::Envelope;
 use super::buffer::{Buffer, Next, Pushed};
 use super::{BUFFER_BOUND, Deleted, Handle, Progress, ResourceEventHandler};
 
+/// How many objects wait for a handler as they arrived: one turn of the informer, which a handler that keeps up takes
+/// before the next, and half a MiB of pods. The rest waits packed.
+const UNPACKED_BOUND: usize = 128;
+
 /// Takes the events of one informer to one handler. Called by the informer's task only, after the store took each change.
 pub(in crate::informer) trait Delivery: Send {
-    /// Hands on one event, or keeps it for the handler. Never waits.
+    /// Hands on one event, or keeps it for the handler until [`Delivery::flush`] at the latest. Never waits.
     fn deliver(&mut self, event: &Event<Arc<Envelope>>);
+
+    /// Wakes the handler if something was kept for it: after some events, because waking costs as much as one of them.
+    fn flush(&mut self);
 
     /// Says that what was delivered so far was the initial list.
     fn end_initial_list(&mut self);
@@ -39,7 +46,7 @@ where
 {
     let mailbox = Arc::new(Mailbox::new(Arc::clone(&progress)));
     let caller = Caller { handler, guard: Guard::new(progress) };
-    let buffered = Buffered { mailbox: Arc::clone(&mailbox) };
+    let buffered = Buffered { mailbox: Arc::clone(&mailbox), kept: false };
     Box::new(move |tasks| {
         tasks.spawn(serve(mailbox, caller, Caller::<H>::call::<K>));
         Box::new(buffered)
@@ -50,7 +57,7 @@ where
 #[cfg(feature = "kube-runtime")]
 pub(super) fn streamed(progress: Arc<Progress>) -> (Start, Arc<Mailbox>) {
     let mailbox = Arc::new(Mailbox::new(progress));
-    let buffered = Buffered { mailbox: Arc::clone(&mailbox) };
+    let buffered = Buffered { mailbox: Arc::clone(&mailbox), kept: false };
     (Box::new(move |_| Box::new(buffered)), mailbox)
 }
 
@@ -65,6 +72,8 @@ impl Delivery for Inline {
         self.guard.call(&key, || (self.handler)(event.clone()));
     }
 
+    fn flush(&mut self) {}
+
     fn end_initial_list(&mut self) {
         self.guard.end_initial_list();
     }
@@ -72,23 +81,30 @@ impl Delivery for Inline {
 
 struct Buffered {
     mailbox: Arc<Mailbox>,
+    /// Whether the handler has not been woken since the last event.
+    kept: bool,
 }
 
 impl Delivery for Buffered {
     fn deliver(&mut self, event: &Event<Arc<Envelope>>) {
         let key = &event.latest().metadata().key;
         let mut buffer = self.mailbox.buffer();
-        // A decoded object is many times its bytes, and these are many times the packed ones: what piles up above the
-        // bound is packed where it can be.
-        let event =
-            if buffer.is_full() { event.map(|envelope| Arc::new(envelope.compact())) } else { event.map(Arc::clone) };
+        // A decoded object is many times its bytes, and these are many times the packed ones: what piles up is packed
+        // where it can be.
+        let piles_up = buffer.len() >= UNPACKED_BOUND;
+        let event = if piles_up { event.map(|envelope| Arc::new(envelope.compact())) } else { event.map(Arc::clone) };
         match buffer.push(key, event) {
             Pushed::Kept => {}
             Pushed::Merged => self.mailbox.progress.count_merged(),
         }
         self.mailbox.progress.set_waiting(buffer.len());
-        drop(buffer);
-        self.mailbox.filled.notify_one();
+        self.kept = true;
+    }
+
+    fn flush(&mut self) {
+        if std::mem::take(&mut self.kept) {
+            self.mailbox.filled.notify_one();
+        }
     }
 
     fn end_initial_list(&mut self) {
