@@ -1,6 +1,6 @@
 //! The grammar of `#[operator(..)]`, as written: spans kept, nothing defaulted, nothing checked across keys.
 //!
-//! The only file that knows darling. An error drops the item it stands in and parsing goes on, so that all errors of
+//! The only module that knows darling. An error drops the item it stands in and parsing goes on, so that all errors of
 //! an attribute are found at once.
 use std::fmt;
 
@@ -13,11 +13,17 @@ use syn::{Attribute, Expr, ExprLit, Ident, Lit, LitInt, LitStr, Member, Meta, Pa
 
 use crate::ctxt::Ctxt;
 
+mod dependents;
+
+pub(crate) use dependents::{DependentAttr, misspelt};
+
 /// All `#[operator(..)]` attributes of one struct, merged.
 #[derive(Debug, Default)]
 pub(crate) struct OperatorAttr {
     /// `owns(..)` and `watches(..)`, in source order.
     pub(crate) relations: Vec<RelationAttr>,
+    /// The entries of every `dependents(..)`, in source order.
+    pub(crate) dependents: Vec<DependentAttr>,
     /// The entries of every `index(..)`, in source order.
     pub(crate) indexes: Vec<IndexAttr>,
     pub(crate) settings: Settings,
@@ -41,7 +47,8 @@ pub(crate) struct Settings {
     pub(crate) krate: Option<CratePath>,
 }
 
-const KEYS: [&str; 9] = ["owns", "watches", "index", "cleanup", "finalizer", "concurrency", "name", "status", "crate"];
+const KEYS: [&str; 10] =
+    ["owns", "watches", "dependents", "index", "cleanup", "finalizer", "concurrency", "name", "status", "crate"];
 
 /// `owns(..)` or `watches(..)`.
 #[derive(Debug)]
@@ -141,6 +148,7 @@ impl OperatorAttr {
                     self.relations.push(relation);
                 }
             }
+            Some("dependents") => self.dependents.extend(DependentAttr::read(&item, ctxt)),
             Some("index") => self.indexes.extend(
                 list(&item, "`index(by_host = spec.host)`", ctxt)
                     .iter()

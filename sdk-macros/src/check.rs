@@ -13,8 +13,13 @@ use crate::ctxt::Ctxt;
 use crate::model::{self, Container, written};
 use crate::path;
 
+mod dependents;
 mod reserved;
 
+use dependents::{
+    after_names_a_dependent, after_names_each_once, dependent_is_seen_whole, dependent_name_is_unique,
+    dependents_go_in_no_circle,
+};
 use reserved::{CONTEXT_METHODS, LISTER_METHODS};
 
 /// At most this many reconciles at once: more says that a reconcile waits for something it should be told of.
@@ -30,7 +35,7 @@ pub(crate) struct Subject<'a> {
 type Rule = fn(&Subject<'_>, &Ctxt);
 
 /// Every rule, under the name of its case in `tests/macros/fail`.
-pub(crate) const RULES: [(&str, Rule); 19] = [
+pub(crate) const RULES: [(&str, Rule); 24] = [
     ("root_has_a_shape", root_has_a_shape),
     ("root_is_concrete", root_is_concrete),
     ("crate_path_is_absolute", crate_path_is_absolute),
@@ -50,6 +55,11 @@ pub(crate) const RULES: [(&str, Rule); 19] = [
     ("finalizer_is_qualified", finalizer_is_qualified),
     ("name_is_a_label", name_is_a_label),
     ("concurrency_is_in_range", concurrency_is_in_range),
+    ("dependent_name_is_unique", dependent_name_is_unique),
+    ("after_names_a_dependent", after_names_a_dependent),
+    ("after_names_each_once", after_names_each_once),
+    ("dependents_go_in_no_circle", dependents_go_in_no_circle),
+    ("dependent_is_seen_whole", dependent_is_seen_whole),
 ];
 
 /// Applies every rule.
@@ -269,9 +279,10 @@ fn accessor_is_unique(subject: &Subject<'_>, ctxt: &Ctxt) {
         };
         if let Some(other) = taken.get(&text(accessor)) {
             if !seen.contains(&(kind.clone(), narrow(relation))) {
+                let name = format!("my_{} = {kind}", text(accessor));
+                let fix = if relation.is_implied { format!("owns({name})") } else { name };
                 let message = format!(
-                    "the accessor `{accessor}` of `{kind}` is taken: it is {other}. Give another name: `my_{} = {kind}`",
-                    text(accessor)
+                    "the accessor `{accessor}` of `{kind}` is taken: it is {other}. Give another name: `{fix}`"
                 );
                 ctxt.error_at(at, message);
             }
@@ -312,10 +323,15 @@ fn finalizer_is_qualified(subject: &Subject<'_>, ctxt: &Ctxt) {
                 ctxt.push(syn::Error::new(finalizer.span(), message));
             }
         }
-        None if settings.cleanup.is_present() && subject.kube.is_none() => {
+        None if subject.kube.is_none() => {
+            let after = subject.attr.dependents.iter().flat_map(|dependent| &dependent.options.after).next();
             let message =
                 "the group of a root type written by hand is not known here: write `finalizer = \"group/name\"`";
-            ctxt.push(syn::Error::new(settings.cleanup.span(), message));
+            let reason = match after {
+                _ if settings.cleanup.is_present() => Some(settings.cleanup.span()),
+                after => after.map(|after| after.0.span()),
+            };
+            reason.into_iter().for_each(|span| ctxt.push(syn::Error::new(span, message)));
         }
         None => {}
     }

@@ -11,6 +11,7 @@ use crate::model::Container;
 
 mod context;
 mod declaration;
+mod dependents;
 mod informer;
 mod lister;
 mod operator;
@@ -41,6 +42,7 @@ fn expand(container: &Container) -> TokenStream {
         [context::item(container), lister::item(container), informer::item(container), reconciler::item(container)];
     let impls = [
         declaration::impls(container),
+        dependents::impls(container),
         context::impls(container),
         lister::impls(container),
         operator::impls(container),

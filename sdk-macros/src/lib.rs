@@ -36,7 +36,7 @@ mod fallback;
 ///
 /// | item | is |
 /// |---|---|
-/// | `WebsiteReconciler` | the trait to implement: `reconcile`, `forget`, and `cleanup` if one is declared |
+/// | `WebsiteReconciler` | the trait to implement: `reconcile`, `forget`, and `cleanup` if one is declared; with `dependents(..)` implemented for `()` |
 /// | `WebsiteContext` | what `reconcile` gets: a `Context` with one accessor for each related kind, such as `cx.deployments()` |
 /// | `WebsiteLister` | a `Lister` with one method for each index, such as `by_host(&str)` |
 /// | `WebsiteInformer` | an `Informer` that gives out that lister |
@@ -57,6 +57,33 @@ mod fallback;
 /// #[operator(owns(Deployment, Service))]
 /// #[operator(owns(Deployment, labels = "tier=front"), owns(back_ends = Deployment, labels = "tier=back"))]
 /// ```
+///
+/// ## `dependents(Kind => function)`
+///
+/// Children as a graph: a pure function of the primary for each, called by its last name. Their kinds need no `owns(..)`;
+/// one that narrows them may be there. `kubewright::dependents` has the rules.
+///
+/// ```text
+/// #[operator(dependents(
+///     ConfigMap => posts,                                   // fn posts(blog: &Blog) -> Vec<ConfigMap>
+///     Deployment => children::server(after = posts),        // fn server(blog: &Blog) -> Result<Deployment>
+///     Service => address(after = server, when = is_public), // fn is_public(blog: &Blog) -> bool
+///     Job => import(after = server, after = address, ready = is_imported), // fn is_imported(job: &Job) -> bool
+/// ))]
+/// ```
+///
+/// | option | says |
+/// |---|---|
+/// | `after = name` | the dependents whose children must be ready first, and which are deleted later; may be repeated |
+/// | `when = function` | for which primaries it is wanted; for others its children are deleted |
+/// | `ready = function` | when a live child is ready; well-known kinds need none, any other is ready once it exists |
+///
+/// `reconcile` then need not be written: it applies the graph and states the condition `Ready`. Where nothing is written,
+/// the reconciler is `()`: `Website::operator(async |_setup| Ok(()))`. Where something is, `cx.dependents(&site).apply()`
+/// applies the graph.
+///
+/// Any `after` makes the operator hold a finalizer, by which the dependents are deleted in reverse order. A `cleanup` of
+/// one's own does that by `cx.dependents(&site).delete()`.
 ///
 /// ## `watches(Kind, by = field)`
 ///

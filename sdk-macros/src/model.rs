@@ -4,7 +4,7 @@ use quote::ToTokens;
 use syn::ext::IdentExt;
 use syn::{DeriveInput, Ident, LitStr, Member, Path, Visibility};
 
-use crate::attr::{CratePath, KubeAttr, OperatorAttr, Projection, RelationAttr};
+use crate::attr::{CratePath, DependentAttr, KubeAttr, OperatorAttr, Projection, RelationAttr};
 
 /// One operator.
 #[derive(Debug)]
@@ -22,9 +22,13 @@ pub(crate) struct Container {
     pub(crate) status: bool,
     /// The finalizer, if there is a cleanup.
     pub(crate) finalizer: Option<LitStr>,
+    /// Whether there is a cleanup that deletes the dependents in order, unless the user writes another.
+    pub(crate) has_default_cleanup: bool,
     pub(crate) concurrency: Option<u16>,
     /// In source order; the position is the slot.
     pub(crate) relations: Vec<Relation>,
+    /// In source order.
+    pub(crate) dependents: Vec<Dependent>,
     /// In source order; the position is the slot.
     pub(crate) indexes: Vec<Index>,
 }
@@ -53,6 +57,19 @@ pub(crate) struct Relation {
     pub(crate) fields: Option<LitStr>,
     pub(crate) namespace: Option<LitStr>,
     pub(crate) metadata: bool,
+    /// Whether a dependent declares it, and no `owns(..)`.
+    pub(crate) is_implied: bool,
+}
+
+/// One child of the graph.
+#[derive(Debug)]
+pub(crate) struct Dependent {
+    pub(crate) kind: Path,
+    pub(crate) name: Ident,
+    pub(crate) function: Path,
+    pub(crate) after: Vec<Ident>,
+    pub(crate) when: Option<Path>,
+    pub(crate) ready: Option<Path>,
 }
 
 /// How a related object finds its primaries.
@@ -97,8 +114,10 @@ impl Container {
             names: Names::of(&kind),
             status: settings.status.is_present() || kube.is_some_and(|kube| kube.status),
             finalizer: finalizer(attr, kube),
+            has_default_cleanup: first_after(attr).is_some() && !settings.cleanup.is_present(),
             concurrency: settings.concurrency.as_ref().and_then(|number| number.0.base10_parse().ok()),
-            relations: attr.relations.iter().flat_map(Relation::all).collect(),
+            relations: relations(attr),
+            dependents: attr.dependents.iter().filter_map(Dependent::new).collect(),
             indexes: attr
                 .indexes
                 .iter()
@@ -141,21 +160,70 @@ impl Relation {
             fields: text(&options.fields),
             namespace: text(&options.namespace),
             metadata: options.metadata.is_present(),
+            is_implied: false,
+        })
+    }
+
+    fn implied(kind: &Path) -> Self {
+        Self {
+            role: Role::Owns,
+            accessor: accessor(kind),
+            kind: kind.clone(),
+            labels: None,
+            fields: None,
+            namespace: None,
+            metadata: false,
+            is_implied: true,
+        }
+    }
+}
+
+impl Dependent {
+    fn new(attr: &DependentAttr) -> Option<Self> {
+        let options = &attr.options;
+        Some(Self {
+            kind: attr.kind.clone(),
+            name: attr.name()?.clone(),
+            function: attr.function.clone(),
+            after: options.after.iter().map(|after| after.0.clone()).collect(),
+            when: options.when.as_ref().map(|when| when.0.clone()),
+            ready: options.ready.as_ref().map(|ready| ready.0.clone()),
         })
     }
 }
 
-/// Returns the finalizer of an operator with a cleanup: the one that is written, or `<group>/<kind>-cleanup`.
+/// What is declared as owned and watched, and behind that the kinds of dependents that are not.
+fn relations(attr: &OperatorAttr) -> Vec<Relation> {
+    let mut relations: Vec<Relation> = attr.relations.iter().flat_map(Relation::all).collect();
+    for dependent in &attr.dependents {
+        let owns = |relation: &Relation| {
+            matches!(relation.role, Role::Owns) && written(&relation.kind) == written(&dependent.kind)
+        };
+        if !relations.iter().any(owns) {
+            relations.push(Relation::implied(&dependent.kind));
+        }
+    }
+    relations
+}
+
+/// The first `after` of any dependent: what says that order matters.
+fn first_after(attr: &OperatorAttr) -> Option<&Ident> {
+    attr.dependents.iter().flat_map(|dependent| &dependent.options.after).map(|after| &after.0).next()
+}
+
+/// Returns the finalizer of an operator with a cleanup, of its own or of dependents whose order matters: the one that is
+/// written, or `<group>/<kind>-cleanup`.
 pub(crate) fn finalizer(attr: &OperatorAttr, kube: Option<&KubeAttr>) -> Option<LitStr> {
     if let Some(finalizer) = &attr.settings.finalizer {
         return Some(finalizer.0.clone());
     }
-    if !attr.settings.cleanup.is_present() {
-        return None;
-    }
+    let span = match first_after(attr) {
+        _ if attr.settings.cleanup.is_present() => attr.settings.cleanup.span(),
+        after => after?.span(),
+    };
     let KubeAttr { group: Some(group), kind: Some(kind), .. } = kube? else { return None };
     let text = format!("{}/{}-cleanup", group.value(), kind.value().to_lowercase());
-    Some(LitStr::new(&text, attr.settings.cleanup.span()))
+    Some(LitStr::new(&text, span))
 }
 
 /// Returns the name of the method that reads objects of the type: its last segment in snake case, plural.

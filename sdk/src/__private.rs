@@ -10,6 +10,7 @@ pub use std::vec::Vec;
 
 pub use crate::declare::path::{Plain, Walk, collect, has_namespace, keys, names, names_in, values};
 pub use crate::declare::{Declaration, Narrow, OwnedBy, Primary};
+pub use crate::dependents::{Dependent, Graph, HasDependents};
 pub use crate::informer::declared::{DeclaredKind, DeclaredLister};
 pub use crate::operator::{Operator, Setup};
 pub use crate::reconcile::{Action, Cleanup, Context, Owned, Reconciler, Result, Watched};

@@ -27,7 +27,7 @@ mod send;
 mod status;
 mod views;
 
-pub(crate) use desired::Owner;
+pub(crate) use desired::{DESIRED_HASH, Desired, Owner};
 pub(crate) use echo::Change;
 pub use error::Error;
 pub(crate) use finalizer::{Held, Holder};
@@ -37,7 +37,6 @@ pub(crate) use status::Statement;
 pub(crate) use views::Views;
 
 use contain::contains;
-use desired::{DESIRED_HASH, Desired};
 use digest::Digest;
 use fields::{FieldSet, Interner};
 use fingerprint::{Decision, Fingerprint, Live, decide};
@@ -113,6 +112,11 @@ impl Writer {
     /// Returns the client that the writes go through.
     pub(crate) fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// Says whether the status of the primary has conditions to set.
+    pub(crate) fn has_conditions(&self) -> bool {
+        self.schema.subresource && self.schema.conditions
     }
 
     /// Says whether another life of the primary was remembered under this key, and forgets it.

@@ -30,6 +30,8 @@ pub mod apply;
 
 pub mod reconcile;
 
+pub mod dependents;
+
 pub mod controller;
 
 pub mod operator;

@@ -9,6 +9,8 @@ use crate::client::Client;
 use crate::controller::{Controller, Source, Watch};
 use crate::declare::rbac::Declared;
 use crate::declare::{Declaration, Mapping, Primary, Reference, Relation};
+use crate::dependents::HasDependents;
+use crate::dependents::render::{RenderError, render_json};
 use crate::informer::SharedInformer;
 use crate::informer::declared::DeclaredInformer;
 use crate::informer::factory::InformerFactory;
@@ -45,7 +47,11 @@ impl Setup {
 pub struct Operator {
     declared: Declared,
     make: Make,
+    render: Option<RenderFn>,
 }
+
+/// Renders the desired children of a primary that is given as JSON.
+type RenderFn = fn(serde_json::Value) -> Result<Vec<serde_json::Value>, RenderError>;
 
 /// Makes the reconciler and the controller that calls it.
 type Make = Box<dyn FnOnce(Setup) -> BoxFuture<'static, Result<(Controller, ReconcileFn)>> + Send>;
@@ -70,7 +76,23 @@ impl Operator {
             }
             .boxed()
         };
-        Self { declared, make: Box::new(make) }
+        Self { declared, make: Box::new(make), render: None }
+    }
+
+    /// Lets `render` print the dependents of `P`, which is the primary of this operator.
+    #[must_use]
+    pub fn with_dependents<P: HasDependents>(mut self) -> Self {
+        self.render = Some(render_json::<P>);
+        self
+    }
+
+    /// Renders the desired children of a primary that is given as JSON, as [`dependents::render`](crate::dependents::render());
+    /// `None` where there are no dependents.
+    ///
+    /// # Errors
+    /// Where the document is not what the primary's type says, or a desired-state function fails.
+    pub fn render(&self, document: serde_json::Value) -> Option<Result<Vec<serde_json::Value>, RenderError>> {
+        self.render.map(|render| render(document))
     }
 
     /// Returns what it declares.

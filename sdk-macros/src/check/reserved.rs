@@ -1,11 +1,12 @@
 //! Names that generated methods would hide.
 
 /// The methods of `Context`, and of what it dereferences to, that an accessor would hide.
-pub(super) const CONTEXT_METHODS: [&str; 14] = [
+pub(super) const CONTEXT_METHODS: [&str; 15] = [
     "apply",
     "client",
     "clone",
     "delete",
+    "dependents",
     "deref",
     "generation",
     "key",

@@ -9,6 +9,7 @@ pub(crate) fn impls(container: &Container) -> TokenStream {
     let (reconciler, adapter) = (&names.reconciler, &names.adapter);
     let doc = format!(" Declares the operator of [`{root}`]s; `make` makes its reconciler once there is a cluster.");
     let reconcile = method(container, "reconcile", "Action");
+    let dependents = (!container.dependents.is_empty()).then(|| quote!(.with_dependents::<Self>()));
     let cleanup = container.finalizer.as_ref().map(|_| method(container, "cleanup", "Cleanup"));
     quote! {
         struct #adapter<R>(R);
@@ -27,7 +28,7 @@ pub(crate) fn impls(container: &Container) -> TokenStream {
                 F: __kw::FnOnce(__kw::Setup) -> T + __kw::Send + 'static,
                 T: __kw::Future<Output = __kw::Result<R>> + __kw::Send + 'static,
             {
-                __kw::operator::<Self, _, _, _, _>(make, #adapter)
+                __kw::operator::<Self, _, _, _, _>(make, #adapter) #dependents
             }
         }
     }

@@ -13,21 +13,42 @@ pub(crate) fn item(container: &Container) -> TokenStream {
         "write `impl {reconciler} for {{Self}} {{{{ async fn reconcile(&self, {object}: Arc<{root}>, cx: {context}) -> \
          Result<Action> {{{{ .. }}}} }}}}`"
     );
-    let method = |name: &str, doc: &str, output: TokenStream| {
+    let method = |name: &str, doc: &str, output: TokenStream, has_default: bool| {
         let name = quote::format_ident!("{name}");
+        let body = match has_default {
+            true => quote!({ #krate::dependents::#name(#object, cx.0) }),
+            false => quote!(;),
+        };
         quote! {
             #[doc = #doc]
             fn #name(
                 &self,
                 #object: ::std::sync::Arc<#root>,
                 cx: #context,
-            ) -> impl ::core::future::Future<Output = #krate::Result<#output>> + ::core::marker::Send;
+            ) -> impl ::core::future::Future<Output = #krate::Result<#output>> + ::core::marker::Send #body
         }
     };
-    let reconcile =
-        method("reconcile", " Brings the world closer to what the object asks for.", quote!(#krate::Action));
-    let cleanup = container.finalizer.as_ref().map(|_| {
-        method("cleanup", " Undoes what owner references do not, before the object goes.", quote!(#krate::Cleanup))
+    let reconcile = match container.dependents.is_empty() {
+        true => {
+            method("reconcile", " Brings the world closer to what the object asks for.", quote!(#krate::Action), false)
+        }
+        false => {
+            method("reconcile", " Applies the dependents, unless written otherwise.", quote!(#krate::Action), true)
+        }
+    };
+    let cleanup = container.finalizer.as_ref().map(|_| match container.has_default_cleanup {
+        true => method(
+            "cleanup",
+            " Deletes the dependents in reverse order, unless written otherwise.",
+            quote!(#krate::Cleanup),
+            true,
+        ),
+        false => method(
+            "cleanup",
+            " Undoes what owner references do not, before the object goes.",
+            quote!(#krate::Cleanup),
+            false,
+        ),
     });
     // Under `#![no_implicit_prelude]` rustc does not find the tool `diagnostic`; kube's derive does not work there
     // either, so only a root written by hand can stand in such a module, and goes without the hint.

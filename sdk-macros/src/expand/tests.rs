@@ -119,9 +119,9 @@ fn derives_operator(attribute: &Attribute) -> bool {
 }
 
 /// Words that attributes are made of, and some that they are not.
-const WORDS: &str = r#"owns watches index cleanup finalizer concurrency name status crate labels fields namespace metadata by map
+const WORDS: &str = r#"owns watches dependents index cleanup finalizer concurrency name status crate labels fields namespace metadata by map
 Deployment cm::Certificate Vec<u8> r#type r#Type self spec.content spec.0.1 self.host <T~as~N>::of names::<u8>
-|x|~x = = = , , , "a" "" "Ä/" 0 9999999999999999999999 -1 _ .. # :: by_host"#;
+after when ready => => page |x|~x = = = , , , "a" "" "Ä/" 0 9999999999999999999999 -1 _ .. # :: by_host"#;
 
 #[test]
 fn an_attribute_of_any_words_gives_items_or_errors_and_no_panic() {
@@ -139,9 +139,14 @@ fn an_attribute_of_any_words_gives_items_or_errors_and_no_panic() {
         let inner = words(4);
         let outer = words(3);
         let text = format!("{outer} ({inner}) , index(by_x = spec.host) , {}", words(3));
-        for attribute in
-            [text.clone(), format!("owns({inner})"), format!("watches({inner})"), format!("index({inner})"), outer]
-        {
+        for attribute in [
+            text.clone(),
+            format!("owns({inner})"),
+            format!("watches({inner})"),
+            format!("dependents({inner})"),
+            format!("index({inner})"),
+            outer,
+        ] {
             let source = format!(
                 "#[kube(group = \"g.example\", version = \"v1\", kind = \"Website\")] #[operator({attribute})] struct WebsiteSpec {{ host: String }}"
             );

@@ -11,6 +11,7 @@ use crate::store::lister::Lister;
 
 use super::error::{Error, Result};
 
+mod children;
 mod related;
 pub(crate) mod shared;
 
@@ -103,8 +104,7 @@ impl<P: Primary> Context<P> {
         let keys: BTreeSet<_> =
             parts.iter().flat_map(|(lister, _)| self.owned_view(lister.clone()).keys_of(name)).collect();
         for key in keys {
-            let cached = parts.iter().find_map(|(lister, _)| lister.raw(&key));
-            self.shared.writer().delete::<C>(&self.primary, &key, cached).await?;
+            self.delete_child::<C>(&key).await?;
         }
         Ok(())
     }

@@ -103,4 +103,4 @@ fn step(deleting: bool, held: Option<Held>) -> Step {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -6,6 +6,10 @@ extern crate kubewright as renamed;
 
 #[path = "../pass/cluster_scoped.rs"]
 mod cluster_scoped;
+#[path = "../pass/dependents.rs"]
+mod dependents;
+#[path = "../pass/dependents_beside_reconcile.rs"]
+mod dependents_beside_reconcile;
 #[path = "../pass/hand_written.rs"]
 mod hand_written;
 #[path = "../pass/hostile.rs"]

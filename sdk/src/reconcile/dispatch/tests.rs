@@ -72,9 +72,9 @@ impl Reconciler<Site> for Sites {
 }
 
 /// Lists the objects of `api` anew whenever it is told to.
-struct Relist {
-    api: Arc<Mutex<Api>>,
-    tick: watch::Receiver<u64>,
+pub(crate) struct Relist {
+    pub(crate) api: Arc<Mutex<Api>>,
+    pub(crate) tick: watch::Receiver<u64>,
 }
 
 impl Source for Relist {
