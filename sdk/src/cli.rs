@@ -12,6 +12,7 @@ use crate::operator::Operator;
 
 mod args;
 mod manifests;
+mod render;
 mod run;
 
 use args::{Cli, Command};
@@ -53,7 +54,8 @@ tuple!(A B C D E F);
 tuple!(A B C D E F G);
 tuple!(A B C D E F G H);
 
-/// Runs the command that the program was called with: `run`, `crds`, `rbac`, `manifests` or `completion`.
+/// Runs the command that the program was called with: `run`, `crds`, `rbac`, `manifests`, `render` or
+/// `completion`.
 ///
 /// Only `run` makes a runtime, a client and the reconcilers; everything else works without a cluster. Returns 0 on
 /// success, 1 on a failure, which is one line on standard error, and 2 where the command line is wrong.
@@ -95,6 +97,7 @@ fn execute(cli: Cli, operators: Vec<Operator>, program: &str) -> Result<(), Stri
     let declared = declared(&operators);
     let printed = match cli.command {
         Command::Run(args) => return run::run(operators, &args),
+        Command::Render(args) => return print(&render::render(&operators, &args)?, &mut io::stdout().lock()),
         Command::Crds => manifests::crds(&declared),
         Command::Rbac(args) => manifests::rbac(&declared, &args, program),
         Command::Manifests(args) => manifests::manifests(&declared, &args, program),
@@ -165,6 +168,8 @@ mod tests {
         assert_eq!(code(&["website"]), Err(2));
         assert_eq!(code(&["website", "nonsense"]), Err(2));
         assert_eq!(code(&["website", "manifests"]), Err(2));
+        assert_eq!(code(&["website", "render"]), Err(2));
+        assert_eq!(code(&["website", "render", "-f", "-"]), Ok(()));
         assert_eq!(code(&["website", "--help"]), Err(0));
         assert_eq!(code(&["website", "crds"]), Ok(()));
     }

@@ -3,7 +3,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 use tracing_subscriber::EnvFilter;
 
@@ -28,6 +28,8 @@ pub(super) enum Command {
     Rbac(RbacArgs),
     /// Print all it takes to run in a cluster: CRDs, namespace, service account, role, deployment
     Manifests(ManifestsArgs),
+    /// Print the children that the operator would make of custom resources, without a cluster
+    Render(RenderArgs),
     /// Print a completion script for a shell
     Completion {
         /// The shell to complete for
@@ -117,6 +119,17 @@ pub(super) struct ManifestsArgs {
     /// Watch namespaced objects in this namespace only, and be allowed no more
     #[arg(long, value_name = "NAMESPACE", value_parser = object_name)]
     pub(super) watch_namespace: Option<String>,
+}
+
+/// Options of `render`.
+#[derive(Debug, Args)]
+pub(super) struct RenderArgs {
+    /// File with custom resources, as YAML or JSON, `-` for standard input; may be repeated
+    #[arg(short, long, value_name = "FILE", required = true, value_hint = ValueHint::FilePath)]
+    pub(super) filename: Vec<PathBuf>,
+    /// Namespace of custom resources that name none
+    #[arg(short, long, value_name = "NAMESPACE", default_value = "default", value_parser = object_name)]
+    pub(super) namespace: String,
 }
 
 fn namespace_or_all(value: &str) -> Result<WatchNamespace, String> {

@@ -14,10 +14,10 @@ use super::args::{ManifestsArgs, RbacArgs};
 
 /// Collects YAML documents.
 #[derive(Debug, Default)]
-struct Documents(Vec<u8>);
+pub(super) struct Documents(pub(super) Vec<u8>);
 
 impl Documents {
-    fn push(&mut self, object: &impl Serialize) -> Result<(), serde_yaml_ng::Error> {
+    pub(super) fn push(&mut self, object: &impl Serialize) -> Result<(), serde_yaml_ng::Error> {
         if !self.0.is_empty() {
             self.0.extend_from_slice(b"---\n");
         }
