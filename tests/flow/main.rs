@@ -1,5 +1,6 @@
 //! Informers, operators and their writes, in one process with the trial, on the real Kubernetes control plane.
 mod controllers;
+mod dependents;
 mod echoes;
 mod faults;
 mod finalizers;
@@ -18,7 +19,7 @@ use controlplane::harness::{Trial, run};
 
 fn main() -> std::process::ExitCode {
     let trials = caches().into_iter().chain(reconciles()).chain(writes());
-    run(trials.chain(controllers::trials()).chain(sharing::trials()))
+    run(trials.chain(controllers::trials()).chain(dependents::trials()).chain(sharing::trials()))
 }
 
 /// What is cached.
