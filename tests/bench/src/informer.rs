@@ -69,9 +69,6 @@ pub struct Record {
     pub rss_bytes_after_events: u64,
     /// The most that was resident in the whole run, over the empty process.
     pub rss_bytes_peak_of_all: u64,
-    /// What the cache says that it takes, at the end.
-    #[serde(default)]
-    pub cache_bytes: usize,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
@@ -125,7 +122,6 @@ async fn measure<K: Kind>(options: &Options, field: &str) -> Result<Record> {
     }
     let end = Memory::now().over(empty);
     (record.rss_bytes_after_events, record.rss_bytes_peak_of_all) = (end.resident, end.peak);
-    record.cache_bytes = informer.lister().memory_usage().total();
     Ok(record)
 }
 
