@@ -13,6 +13,7 @@ use crate::store::decode::redact;
 use crate::wire::RawObject;
 
 mod contain;
+mod deletion;
 mod desired;
 mod digest;
 mod echo;
@@ -20,6 +21,7 @@ pub mod error;
 mod fields;
 mod finalizer;
 mod fingerprint;
+mod introduce;
 mod memory;
 mod own;
 mod request;
@@ -27,6 +29,7 @@ mod send;
 mod status;
 mod views;
 
+pub use deletion::Deletion;
 pub(crate) use desired::Owner;
 pub(crate) use echo::Change;
 pub use error::Error;
@@ -150,6 +153,7 @@ impl Writer {
             decide(&mut known.fingerprint, desired.digest, live.as_deref().map(Live::from), view, |object| {
                 is_proven(object, &desired)
             });
+        let is_known = live.is_some() || known.fingerprint.is_some();
         if let (Decision::Current | Decision::Behind, Some(live)) = (decision, live) {
             let answer = known.answer.clone().and_then(|answer| answer.downcast::<C>().ok());
             if decision == Decision::Current && view == View::Full {
@@ -162,12 +166,12 @@ impl Writer {
                 _ => Applied::Cached(live),
             });
         }
-        let request = request::apply(&resource, &desired.key, None, &self.manager, &desired.form);
         // Without an answer it is not known what arrived, so what was remembered before proves nothing any longer.
         lock(&memory.children).remove(&id);
-        let (key, primary) = (&desired.key, &owner.key);
-        let write = Write { verb: "apply", resource: &resource, key, primary, effect: Effect::Child };
-        let answer = self.send(write, request).await?;
+        let answer = match is_known {
+            true => self.apply_known(owner, &resource, &desired).await?,
+            false => self.apply_unknown(owner, &resource, &desired).await?,
+        };
         let paths = FieldSet::applied_by(&self.manager, None, &answer).map(|set| self.sets.intern(set));
         let fingerprint = Fingerprint::of_answer(desired.digest, &answer, paths, view);
         let typed: C = serde_json::from_value(answer).map_err(|source| Error::Answer {
@@ -190,6 +194,17 @@ impl Writer {
         owner: &Owner,
         key: &ObjectKey,
         cached: Option<Arc<RawObject>>,
+    ) -> Result<(), Error> {
+        self.delete_with::<C>(owner, key, cached, &Deletion::default()).await
+    }
+
+    /// Deletes a child of `owner` on conditions; one that is gone or going is deleted already.
+    pub(crate) async fn delete_with<C: Kind>(
+        &self,
+        owner: &Owner,
+        key: &ObjectKey,
+        cached: Option<Arc<RawObject>>,
+        deletion: &Deletion,
     ) -> Result<(), Error> {
         let resource = ResourceType::of::<C>();
         let id = (TypeId::of::<C>(), key.clone());
@@ -215,7 +230,7 @@ impl Writer {
         lock(&memory.children).remove(&id);
         let effect = Effect::Delete { uid: &uid };
         let write = Write { verb: "delete", resource: &resource, key, primary: &owner.key, effect };
-        match self.send(write, request::delete(&resource, key, &uid)).await {
+        match self.send(write, request::delete(&resource, key, &deletion.options(&uid))).await {
             Err(Error::Request { source, .. }) if source.is_not_found() => Ok(()),
             result => result.map(|_| ()),
         }

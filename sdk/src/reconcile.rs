@@ -13,6 +13,7 @@ pub(crate) mod dispatch;
 
 pub mod error;
 
+pub use crate::apply::Deletion;
 pub use context::{Context, Owned, Watched};
 pub use dispatch::{ReconcileFn, from_fn};
 pub use error::{Error, Result};

@@ -48,6 +48,19 @@ pub enum Error {
         #[source]
         source: serde_json::Error,
     },
+    /// The operator would never see the child: no relation that owns its kind selects its labels.
+    #[error(
+        "{kind} {name} would not be among what is owned: its labels do not match `{labels}`. Add them to the child, or \
+         change labels = \"..\" of owns({kind})"
+    )]
+    OutsideSelector {
+        /// Kind of the child.
+        kind: String,
+        /// Name of the child.
+        name: String,
+        /// The selectors that it should match, any of them.
+        labels: String,
+    },
     /// Another owner controls the child.
     #[error("{kind} {key} is controlled by {owner}: give the child another name, or wait until that owner is gone")]
     ControlledByOther {

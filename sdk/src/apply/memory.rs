@@ -162,6 +162,16 @@ impl Children {
         self.entries.insert(id, child);
     }
 
+    /// Returns the children of one type whose last answer is kept, with its version.
+    pub(crate) fn answers<C: Send + Sync + 'static>(&self) -> Vec<(ObjectKey, ResourceVersion, Arc<C>)> {
+        let of_type = self.entries.iter().filter(|((kind, _), _)| *kind == TypeId::of::<C>());
+        let answers = of_type.filter_map(|((_, key), child)| {
+            let answer = Arc::clone(child.answer.as_ref()?).downcast::<C>().ok()?;
+            Some((key.clone(), child.fingerprint.as_ref()?.version().clone(), answer))
+        });
+        answers.collect()
+    }
+
     /// Forgets a child.
     pub(crate) fn remove(&mut self, id: &ChildId) {
         self.entries.remove(id);

@@ -6,8 +6,8 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use crate::client;
-use crate::informer::InformerStatus;
-use crate::resource::{ObjectKey, ResourceType, ResourceVersion};
+use crate::informer::{InformerStatus, SharedInformer};
+use crate::resource::{Kind, ObjectKey, ResourceType, ResourceVersion};
 use crate::store::decode::redact;
 
 use super::echo::Change;
@@ -62,7 +62,18 @@ impl Writer {
         self.get(Write::to("read", resource, key)).await
     }
 
-    async fn get(&self, read: Write<'_>) -> Result<Value, Error> {
+    /// Sends what changes nothing, so that there is nothing to note.
+    pub(super) async fn try_out(
+        &self,
+        write: Write<'_>,
+        request: http::Result<http::Request<Vec<u8>>>,
+    ) -> Result<Value, Error> {
+        let request = request.map_err(|error| write.unsendable(&error))?;
+        let body = self.client.write(request).await.map_err(|source| write.failed(source))?;
+        write.decode(&body)
+    }
+
+    pub(super) async fn get(&self, read: Write<'_>) -> Result<Value, Error> {
         let request = request::get(read.resource, read.key).map_err(|error| read.unsendable(&error))?;
         let body = self.client.read(request).await.map_err(|source| read.failed(source))?;
         read.decode(&body)
@@ -134,6 +145,13 @@ impl Writer {
         if let Some(foreign) = foreign {
             foreign.act();
         }
+    }
+
+    /// Returns the children that were written for a primary and that `informer` is going to show, and does not yet.
+    pub(crate) fn ahead<C: Kind>(&self, memory: &PrimaryMemory, informer: &Arc<SharedInformer>) -> Vec<Arc<C>> {
+        let answers = lock(&memory.children).answers::<C>().into_iter();
+        let ahead = answers.filter(|(key, version, _)| self.views.is_behind(informer, key, version));
+        ahead.map(|(.., answer)| answer).collect()
     }
 
     /// Gives up waiting for the caches to show what was written for the primary.
@@ -224,7 +242,7 @@ impl<'a> Write<'a> {
         Doubt { resource: self.resource.clone(), key: self.key.clone(), uid }
     }
 
-    fn failed(&self, source: client::Error) -> Error {
+    pub(super) fn failed(&self, source: client::Error) -> Error {
         Error::Request {
             verb: self.verb,
             kind: self.resource.kind.clone(),

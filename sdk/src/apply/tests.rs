@@ -26,6 +26,16 @@ pub(crate) struct Api {
 
 impl Api {
     fn answer(&mut self, method: &Method, uri: &http::Uri, body: &[u8]) -> (u16, Value) {
+        if !uri.query().is_some_and(|query| query.contains("dryRun=All")) {
+            return self.take(method, uri, body);
+        }
+        let before = (self.objects.clone(), self.version);
+        let answer = self.take(method, uri, body);
+        (self.objects, self.version) = before;
+        answer
+    }
+
+    fn take(&mut self, method: &Method, uri: &http::Uri, body: &[u8]) -> (u16, Value) {
         let query = uri.query().unwrap_or_default();
         let manager = query.split('&').find_map(|pair| pair.strip_prefix("fieldManager=")).unwrap_or_default();
         self.log.push(format!("{method} {} {manager}", uri.path()).trim_end().to_owned());
@@ -68,6 +78,7 @@ impl Api {
     fn applied(&mut self, path: &str, mut object: Value, body: &Value, manager: &str, subresource: &str) -> Value {
         let before = object.clone();
         let mut sent = body.clone();
+        sent["metadata"].as_object_mut().unwrap().remove("resourceVersion");
         for field in ["uid", "name", "namespace"] {
             if !subresource.is_empty() {
                 sent["metadata"].as_object_mut().unwrap().remove(field);

@@ -1,12 +1,15 @@
 //! The caches that reconciles of one controller read: which of them will show a write, and whether they do.
 use std::sync::Arc;
 
+use kube::core::SelectorExt as _;
 use serde_json::Value;
 use tokio::sync::watch;
 
 use crate::informer::{InformerStatus, SharedInformer};
 use crate::reflector::Target;
-use crate::resource::{ObjectKey, ResourceType};
+use crate::resource::{ObjectKey, ResourceType, ResourceVersion};
+
+use crate::store::selector::parse_labels;
 
 use super::own::Need;
 
@@ -81,6 +84,19 @@ impl Views {
         }
     }
 
+    /// Says whether an informer is going to show this version of an object, and does not yet.
+    pub(super) fn is_behind(&self, informer: &Arc<SharedInformer>, key: &ObjectKey, version: &ResourceVersion) -> bool {
+        let mut views = self.0.iter().filter(|view| Arc::ptr_eq(&view.informer, informer));
+        views.any(|view| {
+            let shows = match watched(view.target(), &view.target().resource, key, &Value::Null) {
+                Watched::Yes => true,
+                Watched::No => false,
+                Watched::Perhaps => informer.uid(key).is_some(),
+            };
+            shows && !informer.has_reached(view.part, version)
+        })
+    }
+
     /// Returns the number of the first view of an informer.
     pub(crate) fn number(&self, informer: &Arc<SharedInformer>) -> Option<usize> {
         self.0.iter().position(|known| Arc::ptr_eq(&known.informer, informer))
@@ -101,13 +117,21 @@ impl Views {
     }
 }
 
-fn watched(target: &Target, resource: &ResourceType, key: &ObjectKey, _object: &Value) -> Watched {
+fn watched(target: &Target, resource: &ResourceType, key: &ObjectKey, object: &Value) -> Watched {
     let elsewhere = target.namespace.as_deref().is_some_and(|namespace| key.namespace() != Some(namespace));
     if target.resource != *resource || elsewhere {
         return Watched::No;
     }
     match (&target.labels, &target.fields) {
         (None, None) => Watched::Yes,
+        // A version that does not match any longer shows as a deletion, where the object is cached.
+        (Some(labels), None) if is_selected(object, labels) => Watched::Yes,
         _ => Watched::Perhaps,
     }
+}
+
+fn is_selected(object: &Value, labels: &str) -> bool {
+    let of_object = object.pointer("/metadata/labels").and_then(Value::as_object).into_iter().flatten();
+    let of_object = of_object.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))).collect();
+    parse_labels(labels).is_ok_and(|selector| selector.matches(&of_object))
 }

@@ -13,9 +13,11 @@ use super::error::{Error, Result};
 
 mod related;
 pub(crate) mod shared;
+mod writes;
 
 pub use related::{Owned, Watched};
 
+use related::Written;
 use shared::Shared;
 
 /// The number of the view of the primaries: the first that a writer is told of.
@@ -74,10 +76,12 @@ impl<P: Primary> Context<P> {
     /// change; other writers' changes to fields of their own are no change.
     ///
     /// # Errors
-    /// What the API server answered. Terminal for a child without a name or of another namespace; transient while
+    /// What the API server answered. Terminal for a child without a name, of another namespace, or with labels that
+    /// `owns(.., labels = ..)` does not select; transient while
     /// another object controls the child.
     pub async fn apply<C: OwnedBy<P>>(&self, child: C) -> Result<Arc<C>> {
         let parts = self.declared::<C>()?;
+        self.shared.refuse_unseen(&child)?;
         let cached = |key: &ObjectKey| parts.iter().find_map(|(lister, view)| Some((lister.raw(key)?, *view)));
         Ok(match self.shared.writer().apply(&self.primary, &child, parts[0].1, cached).await? {
             Applied::Answer(child) => child,
@@ -159,7 +163,11 @@ impl<P: Primary> Context<P> {
     #[doc(hidden)]
     pub fn owned<C: Kind>(&self, slot: usize) -> Owned<C> {
         self.memory.note_read(self.shared.view(slot));
-        self.owned_view(self.shared.lister(slot))
+        self.owned_view(self.shared.lister(slot)).including(Written {
+            writer: Arc::clone(self.shared.writer()),
+            memory: Arc::clone(&self.memory),
+            informer: Arc::clone(&self.shared.relations()[slot]),
+        })
     }
 
     /// Returns the watched objects of kind `C` declared at `slot`. Generated code calls it.

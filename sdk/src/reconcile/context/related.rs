@@ -1,27 +1,60 @@
 //! The cached objects that belong to one primary, as its context shows them.
 use std::sync::Arc;
 
-use crate::apply::Owner;
+use crate::apply::{Owner, PrimaryMemory, Writer};
+use crate::informer::SharedInformer;
 use crate::resource::{Kind, ObjectKey, ResourceType, Scope};
 use crate::store::lister::{DecodeError, Lister};
 
 use super::shared::Undecodable;
 
-/// The cached children of one kind.
+/// The children of one kind: as they are cached, and where the cache is behind what this operator wrote, as that was
+/// answered.
 pub struct Owned<C> {
     lister: Lister<C>,
+    written: Option<Written>,
     primary: Arc<Owner>,
     undecodable: Arc<Undecodable>,
 }
 
+/// What was written for a primary and one informer may not show yet.
+#[derive(Clone)]
+pub(super) struct Written {
+    pub(super) writer: Arc<Writer>,
+    pub(super) memory: Arc<PrimaryMemory>,
+    pub(super) informer: Arc<SharedInformer>,
+}
+
 impl<C: Kind> Owned<C> {
     pub(super) fn new(lister: Lister<C>, primary: &Arc<Owner>, undecodable: &Arc<Undecodable>) -> Self {
-        Self { lister, primary: Arc::clone(primary), undecodable: Arc::clone(undecodable) }
+        Self { lister, written: None, primary: Arc::clone(primary), undecodable: Arc::clone(undecodable) }
     }
 
-    /// Returns the children this primary controls, ordered by key. Objects that do not decode are left out and logged;
+    /// Shows what was written, too.
+    pub(super) fn including(self, written: Written) -> Self {
+        Self { written: Some(written), ..self }
+    }
+
+    /// Returns the children this primary controls, ordered by key, those included that this reconcile has just applied. A
+    /// child that it deleted is there until the event of that. Objects that do not decode are left out and logged;
     /// [`Owned::lister`] returns them as errors.
     pub fn owned(&self) -> Vec<Arc<C>> {
+        let ahead = self.ahead();
+        let mut children = self.cached();
+        if !ahead.is_empty() {
+            children.retain(|child| ahead.iter().all(|ahead| ObjectKey::of(&**ahead) != ObjectKey::of(&**child)));
+            children.extend(ahead);
+            children.sort_by_cached_key(|child| ObjectKey::of(&**child));
+        }
+        children
+    }
+
+    fn ahead(&self) -> Vec<Arc<C>> {
+        let ahead = self.written.as_ref().map(|written| written.writer.ahead(&written.memory, &written.informer));
+        ahead.unwrap_or_default()
+    }
+
+    fn cached(&self) -> Vec<Arc<C>> {
         if let Ok(children) = self.lister.controlled_by(&self.primary.uid) {
             return children;
         }
@@ -32,6 +65,14 @@ impl<C: Kind> Owned<C> {
     /// Returns the child of that name, in the namespace of the primary, if this primary controls it. For a
     /// cluster-scoped primary: the first of its children of that name in any namespace.
     pub fn get(&self, name: &str) -> Option<Arc<C>> {
+        let wanted = key_of::<C>(&self.primary, name);
+        let is_wanted = |child: &Arc<C>| {
+            let key = ObjectKey::of(&**child);
+            wanted.as_ref().map_or(key.name() == name, |wanted| key == *wanted)
+        };
+        if let Some(child) = self.ahead().into_iter().find(is_wanted) {
+            return Some(child);
+        }
         let mine = |key: &ObjectKey| {
             let metadata = self.lister.metadata(key)?;
             let controller = metadata.controller()?;
@@ -41,7 +82,7 @@ impl<C: Kind> Owned<C> {
         self.undecodable.readable(self.lister.get(&key))
     }
 
-    /// Returns the lister of everything cached, children of others included.
+    /// Returns the lister of everything cached, children of others included, and nothing else.
     pub fn lister(&self) -> &Lister<C> {
         &self.lister
     }

@@ -2,15 +2,18 @@
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::apply::{Views, Writer};
+use kube::core::{Selector, SelectorExt as _};
+
+use crate::apply::{self, Views, Writer};
 use crate::client::Client;
 use crate::declare::crd::StatusSchema;
-use crate::declare::{Declaration, Primary};
+use crate::declare::{Declaration, Narrow, OwnedBy, Primary, Role};
 use crate::informer::declared::{DeclaredInformer, DeclaredLister};
 use crate::informer::factory::InformerFactory;
 use crate::informer::{Informer, SharedInformer};
 use crate::resource::{Kind, ObjectKey, ResourceType};
 use crate::store::lister::{DecodeError, Lister};
+use crate::store::selector::parse_labels;
 
 /// One operator at run time.
 pub(crate) struct Shared<P> {
@@ -19,6 +22,8 @@ pub(crate) struct Shared<P> {
     primaries: DeclaredLister<P>,
     /// The informer of each relation, by slot.
     relations: Vec<Arc<SharedInformer>>,
+    /// The label selector of each relation, by slot.
+    selectors: Vec<Option<Selector>>,
     /// The number of each relation's view, by slot.
     views: Vec<usize>,
     writer: Arc<Writer>,
@@ -44,6 +49,7 @@ impl<P: Primary> Shared<P> {
             primaries: primary.declared_lister(),
             primary,
             relations,
+            selectors: declaration.relations.iter().map(|it| selector(&it.narrow)).collect(),
             views: numbers,
             undecodable: Arc::default(),
             declaration,
@@ -80,6 +86,26 @@ impl<P: Primary> Shared<P> {
         &self.undecodable
     }
 
+    /// Refuses a child that none of the caches of its kind would show: each reconcile would find it missing and apply it again.
+    pub(crate) fn refuse_unseen<C: OwnedBy<P>>(&self, child: &C) -> Result<(), apply::Error> {
+        let resource = ResourceType::of::<C>();
+        let relations = self.declaration.relations.iter().zip(&self.selectors);
+        let owned = relations.filter(|(relation, _)| relation.role == Role::Owns && relation.resource == resource);
+        let labels = child.meta().labels.clone().unwrap_or_default();
+        let mut missed = Vec::new();
+        for (relation, selector) in owned {
+            match selector {
+                Some(selector) if !selector.matches(&labels) => missed.extend(relation.narrow.labels.as_deref()),
+                _ => return Ok(()),
+            }
+        }
+        if missed.is_empty() {
+            return Ok(());
+        }
+        let name = child.meta().name.clone().unwrap_or_default();
+        Err(apply::Error::OutsideSelector { kind: resource.kind, name, labels: missed.join("` or `") })
+    }
+
     /// Returns the number of the view of the relation at `slot`.
     pub(crate) fn view(&self, slot: usize) -> usize {
         self.views[slot]
@@ -95,6 +121,11 @@ impl<P: Primary> Shared<P> {
         );
         Informer::new(Arc::clone(informer)).lister()
     }
+}
+
+/// A selector that cannot be read here is the API server's to judge.
+fn selector(narrow: &Narrow) -> Option<Selector> {
+    narrow.labels.as_deref().filter(|labels| !labels.is_empty()).and_then(|labels| parse_labels(labels).ok())
 }
 
 /// How many undecodable objects are remembered, so that each is logged once. Beyond it the record starts anew: some are
