@@ -7,12 +7,17 @@ mod informers;
 mod listing;
 mod narrow;
 mod operators;
+<<<<<<< ours
 mod own_writes;
+=======
+mod outages;
+>>>>>>> theirs
 mod pair;
 mod quiet;
 mod status;
 mod storm;
 
+use controlplane::Options;
 use controlplane::harness::{Trial, run};
 
 fn main() -> std::process::ExitCode {
@@ -42,6 +47,21 @@ fn caches() -> Vec<Trial> {
         Trial::shared(
             "a_version_that_is_no_longer_kept_costs_one_list_and_loses_nothing",
             listing::a_version_that_is_no_longer_kept_costs_one_list_and_loses_nothing,
+        ),
+        Trial::own(
+            "an_outage_costs_at_most_one_list_and_loses_nothing",
+            Options::default(),
+            outages::an_outage_costs_at_most_one_list_and_loses_nothing,
+        ),
+        Trial::own(
+            "a_restored_etcd_is_noticed_although_watches_at_its_lost_versions_are_accepted",
+            Options::default(),
+            outages::a_restored_etcd_is_noticed_although_watches_at_its_lost_versions_are_accepted,
+        ),
+        Trial::own(
+            "a_continue_token_that_expired_costs_one_full_list",
+            Options::default(),
+            outages::a_continue_token_that_expired_costs_one_full_list,
         ),
         Trial::shared(
             "narrowed_relations_are_seen_repaired_and_quiet",
