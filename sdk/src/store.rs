@@ -151,6 +151,10 @@ impl Store {
     ///
     /// Called by whoever applies changes, after some of them: between two calls a store grows by no more than those.
     pub(crate) fn keep_budget(&self) -> bool {
+        // Nothing to measure against: the bound of the hot set alone is kept by the hot set itself.
+        if self.options.budget == Budget::Unlimited {
+            return false;
+        }
         let packed = self.read().memory().total();
         let evicted = self.hot.bound(self.options.hot_bound(packed));
         drop(evicted);

@@ -228,9 +228,9 @@ impl Contents {
         self.indexes.relink(position, entry, &mut self.entries[entry as usize].nodes, values);
     }
 
-    /// Removes an object and its index values. Says whether there was one.
-    pub(super) fn remove(&mut self, key: &ObjectKey) -> bool {
-        let Some(at) = self.find(key) else { return false };
+    /// Removes an object and its index values, if it is stored.
+    pub(super) fn remove(&mut self, key: &ObjectKey) {
+        let Some(at) = self.find(key) else { return };
         self.relink(at, BY_NAMESPACE, None);
         self.relink(at, BY_CONTROLLER, None);
         self.indexes.unlink(self.entries[at as usize].nodes);
@@ -246,7 +246,6 @@ impl Contents {
         self.discard(removed.place);
         self.compact();
         self.shrink();
-        true
     }
 
     /// Replaces the body of an entry by the same content, packed by `number`. Nothing else changes.

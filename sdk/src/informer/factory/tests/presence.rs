@@ -28,11 +28,17 @@ fn asked(setup: &Setup, presence: Presence) -> Informer<ConfigMap> {
     setup.factory.informer_with(InformerOptions::default().presence(presence))
 }
 
-/// An informer that has synced with `a/one`, and its stream.
-async fn filled(setup: &mut Setup, presence: Presence) -> (Informer<ConfigMap>, Stream) {
+/// An informer that runs, and its stream.
+fn started(setup: &mut Setup, presence: Presence) -> (Informer<ConfigMap>, Stream) {
     let informer = asked(setup, presence);
     setup.factory.start();
     let stream = setup.streams().remove(0);
+    (informer, stream)
+}
+
+/// An informer that has synced with `a/one`, and its stream.
+async fn filled(setup: &mut Setup, presence: Presence) -> (Informer<ConfigMap>, Stream) {
+    let (informer, stream) = started(setup, presence);
     stream.deltas.push(Delta::ListStarted).await.unwrap();
     stream.deltas.push(Delta::Listed(config_map("a/one").raw())).await.unwrap();
     stream.deltas.push(Delta::Replaced(ResourceVersion::new("3"))).await.unwrap();
@@ -43,9 +49,7 @@ async fn filled(setup: &mut Setup, presence: Presence) -> (Informer<ConfigMap>, 
 #[tokio::test(start_paused = true)]
 async fn a_required_kind_that_is_unknown_is_a_failure_that_waiting_names() {
     let mut setup = setup();
-    let informer = asked(&setup, Presence::Required);
-    setup.factory.start();
-    let stream = setup.streams().remove(0);
+    let (informer, stream) = started(&mut setup, Presence::Required);
     stream.unknown(5).await;
     let error = setup.factory.wait_for_cache_sync(LIMIT).await.unwrap_err();
     assert_eq!(error.late, ["configmaps/v1: its CRD is not installed"]);
@@ -56,9 +60,7 @@ async fn a_required_kind_that_is_unknown_is_a_failure_that_waiting_names() {
 #[tokio::test(start_paused = true)]
 async fn an_awaited_kind_that_is_unknown_is_late_and_no_failure() {
     let mut setup = setup();
-    let informer = asked(&setup, Presence::Awaited);
-    setup.factory.start();
-    let stream = setup.streams().remove(0);
+    let (informer, stream) = started(&mut setup, Presence::Awaited);
     stream.unknown(5).await;
     let error = setup.factory.wait_for_cache_sync(LIMIT).await.unwrap_err();
     assert_eq!(error.late, ["configmaps/v1: its CRD is not installed"]);
@@ -99,9 +101,7 @@ async fn an_optional_kind_that_is_unknown_counts_as_synced_and_empty_until_it_co
 #[tokio::test(start_paused = true)]
 async fn another_failure_of_an_optional_kind_is_a_failure() {
     let mut setup = setup();
-    let informer = asked(&setup, Presence::Optional);
-    setup.factory.start();
-    let stream = setup.streams().remove(0);
+    let (informer, stream) = started(&mut setup, Presence::Optional);
     stream.fail("the role does not allow it");
     let error = setup.factory.wait_for_cache_sync(LIMIT).await.unwrap_err();
     assert_eq!(error.late, ["configmaps/v1: the role does not allow it"]);
