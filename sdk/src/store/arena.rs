@@ -1,8 +1,8 @@
 //! Where the records of a store lie: in large segments, which go back to the allocator whole.
 //!
 //! Records are small, differ in size and are replaced all the time, not least when a better dictionary packs all of them
-//! anew. Each in an allocation of its own, they would leave holes that no other size fills: a heap of 50,000 records was
-//! half holes after one round of repacking. Here what is left of a segment moves once a quarter of it is unused.
+//! anew. Each in an allocation of its own, they would leave holes that records of other sizes do not fill. Here what is left
+//! of a segment moves once a quarter of it is unused.
 
 /// Most bytes of one segment: hundreds of records, so that an open one costs little, and little enough to be moved at
 /// once. A larger record has a segment of its own.
