@@ -54,6 +54,7 @@
 use std::fmt;
 use std::hash::Hash;
 use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -96,10 +97,11 @@ use slots::Tick;
 /// dropped at any time, as in `select!`: no key is lost by it. Times are those of tokio's clock, so a paused runtime
 /// controls them.
 ///
-/// Adding, taking and ending a key are each one look-up in one hash table and a few writes, under a lock that is held for
-/// as long; only a delay costs the logarithm of how many are delayed. Nothing is allocated for a key while fewer are
-/// queued than were before, and the room is given back once few are left. The hash is keyed, as the names of objects
-/// are chosen by whoever may create them.
+/// Adding a key is one look-up in one hash table and a few writes, under a lock that is held for as long. Taking and ending
+/// it are a few writes without a look-up, unless many workers hold keys; only a delay costs the logarithm of how many are
+/// delayed. Now and then the containers grow or are swept, which costs each key a little and is done at once. Nothing is
+/// allocated for a key while fewer are queued than were before, and the room is given back once few are left. The hash has
+/// a secret, as the names of objects are chosen by whoever may create them.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
@@ -137,6 +139,8 @@ struct Shared<T> {
     limiter: Mutex<Box<dyn RateLimiter<T>>>,
     /// Wakes one waiting `get`. Whoever leaves a wait while there is work wakes the next, so that one permit suffices.
     work: Notify,
+    /// How many `get` wait, or are about to look at the queue once more before they do.
+    waiting: AtomicUsize,
     /// Wakes those who wait for a drain to end.
     drained: Notify,
 }
@@ -150,6 +154,7 @@ impl<T: Clone + Eq + Hash + Send> WorkQueue<T> {
                 epoch: clock::now().into_std(),
                 limiter: Mutex::new(Box::new(limiter)),
                 work: Notify::new(),
+                waiting: AtomicUsize::new(0),
                 drained: Notify::new(),
             }),
         }
@@ -198,7 +203,7 @@ impl<T: Clone + Eq + Hash + Send> WorkQueue<T> {
             }
         };
         if wake {
-            self.shared.work.notify_one();
+            self.shared.wake();
         }
     }
 
@@ -238,7 +243,7 @@ impl<T: Clone + Eq + Hash + Send> WorkQueue<T> {
         if let Some(taken) = self.take() {
             return Some(taken);
         }
-        let _baton = Baton(&self.shared);
+        let _baton = Baton::new(&self.shared);
         loop {
             // Made before the look at the queue, so that what happens in between wakes it.
             let woken = self.shared.work.notified();
@@ -264,7 +269,7 @@ impl<T: Clone + Eq + Hash + Send> WorkQueue<T> {
             (core.done(item, now), core.is_drained())
         };
         if again {
-            self.shared.work.notify_one();
+            self.shared.wake();
         }
         if drained {
             self.shared.drained.notify_waiters();
@@ -356,6 +361,14 @@ impl<T> Shared<T> {
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Wakes a `get` that waits. Called without the lock after a change under it: a `get` that is not counted yet looks at
+    /// the queue later, and finds it.
+    fn wake(&self) {
+        if self.waiting.load(Relaxed) > 0 {
+            self.work.notify_one();
+        }
+    }
+
     fn tick(&self) -> Tick {
         ticks(clock::now().into_std().saturating_duration_since(self.epoch))
     }
@@ -428,11 +441,19 @@ struct Baton<'a, T>(&'a Shared<T>)
 where
     T: Clone + Eq + Hash;
 
+impl<'a, T: Clone + Eq + Hash> Baton<'a, T> {
+    fn new(shared: &'a Shared<T>) -> Self {
+        shared.waiting.fetch_add(1, Relaxed);
+        Self(shared)
+    }
+}
+
 impl<T: Clone + Eq + Hash> Drop for Baton<'_, T> {
     fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Relaxed);
         let has_work = self.0.lock().has_work();
         if has_work {
-            self.0.work.notify_one();
+            self.0.wake();
         }
     }
 }

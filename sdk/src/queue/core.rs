@@ -7,6 +7,10 @@ use super::meter::{Meter, Reading};
 use super::ready::Ready;
 use super::slots::{List, NIL, Presence, Slot, Slots, Tick};
 
+/// How many of the keys that workers hold are compared with one that is done before it is looked up like any other: as
+/// many as cost about one look into a large table.
+const LOOKED_AT: usize = 8;
+
 /// client-go's work queue as a state machine, with priorities.
 ///
 /// A key is dirty (has to be delivered), processing (was delivered and is not done), both, or absent; besides that it
@@ -63,7 +67,7 @@ impl<T: Clone + Eq + Hash> Core<T> {
         if self.is_shutting_down() {
             return false;
         }
-        let (slot, _) = self.slots.find_or_insert(item);
+        let slot = self.slots.find_or_insert(item);
         self.mark(slot, priority, now)
     }
 
@@ -74,7 +78,7 @@ impl<T: Clone + Eq + Hash> Core<T> {
             return false;
         }
         let before = self.next_due();
-        let (slot, _) = self.slots.find_or_insert(item);
+        let slot = self.slots.find_or_insert(item);
         let entry = self.slots.entry_mut(slot);
         entry.delayed_priority = if entry.delay == NIL { priority } else { priority.max(entry.delayed_priority) };
         self.delays.insert(&mut self.slots, slot, due);
@@ -114,7 +118,7 @@ impl<T: Clone + Eq + Hash> Core<T> {
     /// Ends the processing of `item`; one that was added meanwhile becomes ready, shutdown or not. Returns whether it
     /// did. An item that nobody holds is left alone.
     pub(super) fn done(&mut self, item: &T, now: Tick) -> bool {
-        let Some(slot) = self.slots.find(item) else { return false };
+        let Some(slot) = self.find_held(item) else { return false };
         let entry = self.slots.entry_mut(slot);
         let again = match entry.presence {
             Presence::Processing => false,
@@ -191,6 +195,15 @@ impl<T: Clone + Eq + Hash> Core<T> {
             held: self.held.len(),
             oldest: self.held.first().map(|slot| self.slots.entry(slot).started),
         })
+    }
+
+    /// Returns the slot of a key that a worker holds.
+    ///
+    /// Most queues have few workers, and what they hold was touched a moment ago: the table may be far away.
+    fn find_held(&self, item: &T) -> Option<Slot> {
+        let is_it = |slot: &Slot| self.slots.entry(*slot).key.as_ref() == Some(item);
+        let near = self.held.iter(&self.slots).take(LOOKED_AT).find(is_it);
+        near.or_else(|| if self.held.len() > LOOKED_AT { self.slots.find(item) } else { None })
     }
 
     /// Marks the key in `slot` dirty. Returns whether it became ready now.

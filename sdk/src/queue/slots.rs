@@ -1,19 +1,15 @@
 //! Where the keys of a work queue live: each stored once, found by its hash, chained into lists by number.
-use std::hash::{BuildHasher, Hash, RandomState};
+use std::hash::{BuildHasher, Hash};
 
-use hashbrown::HashTable;
 use hashbrown::hash_table::Entry as Place;
+use hashbrown::{DefaultHashBuilder, HashTable};
 
 use super::Priority;
 
-/// How many keys the containers keep room for whatever happens: below this there is nothing worth giving back.
+/// How many vacant slots are left where they are, whatever happens: below this there is nothing worth giving back.
 pub(super) const RETAINED_CAPACITY: usize = 1024;
 
-/// Room is given back once fewer than one slot in so many is taken: an initial list fills the queue with every object,
-/// and that memory must not stay for the life of the process. So far apart, filling and emptying pay for each move.
-const SPARSE: usize = 16;
-
-/// The number of a slot, which stays that of its key until the key goes or [`Slots::release`] says it moved.
+/// The number of a slot, which stays that of its key until the key goes or [`Slots::compact`] says it moved.
 pub(super) type Slot = u32;
 
 /// No slot.
@@ -38,10 +34,10 @@ pub(super) enum Presence {
 /// A key and what the queue knows of it.
 #[derive(Debug)]
 pub(super) struct Entry<T> {
-    /// `None` while the slot is free.
+    /// `None` while the slot is vacant.
     pub(super) key: Option<T>,
     hash: u32,
-    /// Neighbours in the one list the key is in: of its priority, or of what workers hold. A free slot's next is free.
+    /// Neighbours in the one list the key is in: of its priority, or of what workers hold.
     previous: Slot,
     next: Slot,
     /// Place among the delayed keys, [`NIL`] where it has none.
@@ -59,13 +55,18 @@ pub(super) struct Entry<T> {
 
 /// Every key the queue knows. Allocates only while it grows beyond what it ever held.
 ///
-/// Names of objects are chosen by whoever may create one, so the hash is the keyed one of the standard library.
+/// Looking into the table is what an operation on many keys costs: its places are all over memory. So a key that goes only
+/// vacates its slot. Table and slots are swept once more of them are vacant than taken, one after the other in memory,
+/// and a key with the hash of a vacant slot, which is nearly always the one that left it, takes it again.
+///
+/// Names of objects are chosen by whoever may create one, so the hash has a secret.
 #[derive(Debug)]
 pub(super) struct Slots<T> {
-    hasher: RandomState,
+    hasher: DefaultHashBuilder,
+    /// One for each entry.
     numbers: HashTable<Number>,
     entries: Vec<Entry<T>>,
-    free: Slot,
+    vacant: usize,
 }
 
 /// How the table finds a slot. The hash is beside it, so that growing the table looks at no entry: a million of them are
@@ -92,19 +93,27 @@ pub(super) struct Moved {
 
 impl<T: Eq + Hash> Slots<T> {
     pub(super) fn new() -> Self {
-        Self { hasher: RandomState::new(), numbers: HashTable::new(), entries: Vec::new(), free: NIL }
+        let hasher = DefaultHashBuilder::default();
+        Self { hasher, numbers: HashTable::new(), entries: Vec::new(), vacant: 0 }
     }
 
-    /// Finds the slot of `key`, or gives it one; then it is new, and its presence is up to the caller.
-    pub(super) fn find_or_insert(&mut self, key: T) -> (Slot, bool) {
+    /// Returns the slot of `key`, a new one where it has none.
+    pub(super) fn find_or_insert(&mut self, key: T) -> Slot {
         let probe = Number { hash: self.hash(&key), slot: NIL };
-        let entries = &self.entries;
-        let holds =
-            |number: &Number| number.hash == probe.hash && entries[number.slot as usize].key.as_ref() == Some(&key);
-        let place = self.numbers.entry(probe.hash(), holds, |number| number.hash());
-        let vacant = match place {
-            Place::Occupied(place) => return (place.get().slot, false),
-            Place::Vacant(vacant) => vacant,
+        let (entries, mut vacant) = (&self.entries, None);
+        let holds = |number: &Number| {
+            number.hash == probe.hash
+                && match &entries[number.slot as usize].key {
+                    Some(other) => *other == key,
+                    None => {
+                        vacant = Some(number.slot);
+                        false
+                    }
+                }
+        };
+        let place = match self.numbers.entry(probe.hash(), holds, |number| number.hash()) {
+            Place::Occupied(place) => return place.get().slot,
+            Place::Vacant(place) => place,
         };
         let entry = Entry {
             key: Some(key),
@@ -118,18 +127,15 @@ impl<T: Eq + Hash> Slots<T> {
             added: 0,
             started: 0,
         };
-        let slot = if self.free == NIL {
-            let slot = number(self.entries.len());
-            self.entries.push(entry);
-            slot
-        } else {
-            let slot = self.free;
-            self.free = self.entries[slot as usize].next;
+        if let Some(slot) = vacant {
+            self.vacant -= 1;
             self.entries[slot as usize] = entry;
-            slot
-        };
-        vacant.insert(Number { slot, ..probe });
-        (slot, true)
+            return slot;
+        }
+        let slot = number(self.entries.len());
+        self.entries.push(entry);
+        place.insert(Number { slot, ..probe });
+        slot
     }
 
     pub(super) fn find(&self, key: &T) -> Option<Slot> {
@@ -140,46 +146,44 @@ impl<T: Eq + Hash> Slots<T> {
 
     /// Forgets the key in `slot`, which is in no list and has no delay. Returns whether [`Slots::compact`] is due.
     pub(super) fn remove(&mut self, slot: Slot) -> bool {
-        let entry = &mut self.entries[slot as usize];
-        let probe = Number { hash: entry.hash, slot };
-        if let Ok(place) = self.numbers.find_entry(probe.hash(), |number| number.slot == slot) {
-            place.remove();
-        }
-        entry.key = None;
-        entry.next = self.free;
-        self.free = slot;
-        self.entries.len() > RETAINED_CAPACITY && self.numbers.len() <= self.entries.len() / SPARSE
+        // Dropped last, as that is the caller's code.
+        let _key = self.entries[slot as usize].key.take();
+        self.vacant += 1;
+        let taken = self.entries.len() - self.vacant;
+        self.vacant > RETAINED_CAPACITY.max(taken)
     }
 
-    /// Moves the keys together and gives back the rest of the room. `moved` is told of each key that got another slot,
-    /// so that whoever keeps slots can follow; the links between keys are mended here.
+    /// Moves the keys together, in the order of their slots, and gives back the rest of the room. `moved` is told of each
+    /// key that got another slot, so that whoever keeps slots can follow; the links between keys are mended here.
     pub(super) fn compact(&mut self, mut moved: impl FnMut(&Entry<T>, Moved)) {
-        let taken = self.numbers.len();
         let mut to = 0;
-        for from in taken..self.entries.len() {
+        for from in 0..self.entries.len() {
             if self.entries[from].key.is_none() {
                 continue;
             }
-            while self.entries[to].key.is_some() {
-                to += 1;
+            if from != to {
+                self.entries.swap(from, to);
+                let change = Moved { from: number(from), to: number(to) };
+                self.relink(change);
+                moved(&self.entries[to], change);
             }
-            self.entries.swap(from, to);
-            let change = Moved { from: number(from), to: number(to) };
-            self.relink(change);
-            moved(&self.entries[to], change);
+            to += 1;
         }
-        self.free = NIL;
-        self.entries.truncate(taken);
-        self.entries.shrink_to(RETAINED_CAPACITY);
-        self.numbers.shrink_to(RETAINED_CAPACITY, |number| number.hash());
+        self.vacant = 0;
+        // As many as there may be before the next time.
+        let room = 2 * (to.max(RETAINED_CAPACITY) + 1);
+        self.entries.truncate(to);
+        self.entries.shrink_to(room);
+        self.numbers.clear();
+        self.numbers.shrink_to(room, |number| number.hash());
+        for (slot, Entry { hash, .. }) in self.entries.iter().enumerate() {
+            let number = Number { hash: *hash, slot: number(slot) };
+            self.numbers.insert_unique(number.hash(), number, |number| number.hash());
+        }
     }
 
-    fn relink(&mut self, Moved { from, to }: Moved) {
-        let Entry { hash, previous, next, .. } = self.entries[to as usize];
-        let probe = Number { hash, slot: from };
-        if let Some(number) = self.numbers.find_mut(probe.hash(), |number| number.slot == from) {
-            number.slot = to;
-        }
+    fn relink(&mut self, Moved { to, .. }: Moved) {
+        let Entry { previous, next, .. } = self.entries[to as usize];
         if previous != NIL {
             self.entries[previous as usize].next = to;
         }
@@ -189,7 +193,7 @@ impl<T: Eq + Hash> Slots<T> {
     }
 
     fn hash(&self, key: &T) -> u32 {
-        // Any half of a keyed hash is as good as the other.
+        // Half of it tells four billion keys apart, which are more than there are slots.
         self.hasher.hash_one(key) as u32
     }
 
@@ -234,6 +238,12 @@ impl List {
 
     pub(super) fn first(&self) -> Option<Slot> {
         (self.head != NIL).then_some(self.head)
+    }
+
+    /// The slots from the first to the last.
+    pub(super) fn iter<T>(&self, slots: &Slots<T>) -> impl Iterator<Item = Slot> {
+        let next = |slot: &Slot| Some(slots.entry(*slot).next).filter(|next| *next != NIL);
+        std::iter::successors(self.first(), next)
     }
 
     pub(super) fn push_back<T>(&mut self, slots: &mut Slots<T>, slot: Slot) {

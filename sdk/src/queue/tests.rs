@@ -252,6 +252,26 @@ async fn w12_neither_popped_keys_nor_the_room_they_took_are_retained() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn w12_the_room_is_bounded_by_what_is_queued_and_not_by_what_ever_was() {
+    let check = async |queued: usize, keys: std::ops::Range<usize>| {
+        let queue = WorkQueue::default();
+        for key in keys.clone().cycle().take(100_000) {
+            queue.add(key);
+            if queue.len() > queued {
+                let key = queue.get().await.unwrap();
+                queue.done(&key);
+            }
+        }
+        let capacity = queue.lock().capacity();
+        let bound = 4 * queued.max(slots::RETAINED_CAPACITY);
+        assert!(capacity <= bound, "{queued} of {keys:?}: {capacity}");
+    };
+    check(0, 0..100_000).await;
+    check(10_000, 0..100_000).await;
+    check(0, 0..500).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_dropped_get_loses_neither_a_key_nor_a_deadline() {
     let queue = queue();
     let mut first = Box::pin(queue.get());

@@ -120,7 +120,8 @@ enum Step {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let key = 0_u16..6;
+    // More than are compared one by one when a key that is held is looked for.
+    let key = 0_u16..12;
     let priority = prop::sample::select(Priority::ALL.to_vec());
     prop_oneof![
         8 => (key.clone(), priority.clone()).prop_map(|(key, priority)| Step::Add(key, priority)),
