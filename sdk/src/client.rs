@@ -86,7 +86,8 @@ impl Client {
     /// failure for minutes from the layers that know what to do about it.
     ///
     /// # Errors
-    /// [`Error::Configuration`] when certificates, credentials or the proxy can not be used.
+    /// [`Error::Configuration`] when certificates or the proxy can not be used, [`Error::Credentials`] when an exec plugin or a
+    /// token file gives no credentials.
     pub fn from_config(mut config: kube::Config) -> Result<Self, Error> {
         config.default_retry = false;
         let compression = if config.disable_compression { Compression::Off } else { Compression::Gzip };
@@ -96,8 +97,10 @@ impl Client {
             config.headers.push((header::USER_AGENT, user_agent(std::env::args_os().next())));
         }
         let url = without_credentials(&config.cluster_url);
-        let inner = kube::Client::try_from(config)
-            .map_err(|error| config::Error::Connection { url: url.clone(), problem: error.to_string() })?;
+        let inner = kube::Client::try_from(config).map_err(|error| match error::credentials_problem(&error) {
+            Some(problem) => Error::Credentials { problem },
+            None => config::Error::Connection { url: url.clone(), problem: error.to_string() }.into(),
+        })?;
         Ok(Self { inner, url: url.trim_end_matches('/').into(), compression })
     }
 
@@ -270,10 +273,10 @@ impl Attempt {
     }
 
     fn unanswered(&self, url: &str, source: kube::Error) -> Error {
-        let source = Box::new(source);
-        if matches!(*source, kube::Error::Auth(_)) {
-            return Error::Credentials { source };
+        if let Some(problem) = error::credentials_problem(&source) {
+            return Error::Credentials { problem };
         }
+        let source = Box::new(source);
         if error::is_connect(&source) {
             return Error::Connect { url: url.to_owned(), source };
         }

@@ -98,7 +98,7 @@ pub enum Error {
         kind: String,
         /// Key of the object.
         key: ObjectKey,
-        /// What is wrong. Strings of the object are left out.
+        /// What is wrong. Values of the object are left out.
         #[source]
         source: serde_json::Error,
     },

@@ -2,6 +2,8 @@
 use std::error::Error as StdError;
 use std::time::Duration;
 
+use kube::client::AuthError;
+
 use super::{Status, config};
 
 /// What went wrong between us and the API server. Never holds a body.
@@ -34,11 +36,12 @@ pub enum Error {
         source: Box<kube::Error>,
     },
     /// The credentials could not be obtained: the request was never sent.
-    #[error("the credentials of the kubeconfig could not be obtained: log in again, or run its exec plugin by hand")]
+    #[error(
+        "the credentials of the kubeconfig could not be obtained: {problem}; log in again, or run its exec plugin by hand"
+    )]
     Credentials {
-        /// What the plugin or the token file said.
-        #[source]
-        source: Box<kube::Error>,
+        /// What went wrong; never what a plugin printed or was called with, as a token may be among it.
+        problem: String,
     },
     /// The connection broke after the request was sent: whether it took effect is unknown.
     #[error("{method} {path}: the connection broke")]
@@ -167,6 +170,32 @@ impl Error {
     pub fn retry_after(&self) -> Option<Duration> {
         self.status().and_then(|status| status.retry_after)
     }
+}
+
+/// Says why there are no credentials, if that is what failed: when a client is made, or when it renews them.
+pub(super) fn credentials_problem(error: &kube::Error) -> Option<String> {
+    let error = match error {
+        kube::Error::Auth(error) => error,
+        // What fails between the client and its transport arrives without its type.
+        kube::Error::Service(error) => error.downcast_ref::<AuthError>()?,
+        _ => return None,
+    };
+    Some(match error {
+        AuthError::AuthExecRun { out, .. } => format!("the exec plugin failed with {}", out.status),
+        AuthError::AuthExecStart(error) => format!("the exec plugin could not be started: {error}"),
+        AuthError::AuthExecParse(_) | AuthError::ExecPluginFailed | AuthError::UnrefreshableTokenResponse => {
+            "what the exec plugin printed holds no credentials".to_owned()
+        }
+        AuthError::MissingCommand => "the kubeconfig names no command for its exec plugin".to_owned(),
+        AuthError::ReadTokenFile(error, path) => {
+            format!("the token file {} cannot be read: {error}", path.display())
+        }
+        AuthError::InvalidBearerToken(_) | AuthError::InvalidBasicAuth(_) => {
+            "they hold characters that no request may carry".to_owned()
+        }
+        // Others quote commands, answers and tokens.
+        _ => "the way that the kubeconfig describes failed".to_owned(),
+    })
 }
 
 /// Says whether the transport failed before it had a connection: refused, no route, name unknown, TLS refused.

@@ -230,6 +230,27 @@ async fn a_connection_that_breaks_is_no_failure_to_connect() {
 }
 
 #[tokio::test]
+async fn a_token_that_comes_back_in_an_answer_is_not_told() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut config = kube::Config::new(format!("http://{}", listener.local_addr().unwrap()).parse().unwrap());
+    config.auth_info.token = Some("sesame".to_owned().into());
+    let client = Client::from_config(config).unwrap();
+    let echo = async {
+        let (mut connection, _) = listener.accept().await.unwrap();
+        let mut request = vec![0; 4096];
+        let length = connection.read(&mut request).await.unwrap();
+        request.truncate(length);
+        assert!(String::from_utf8_lossy(&request).contains("Bearer sesame"));
+        let head = format!("HTTP/1.1 400 Bad Request\r\nx-token: sesame\r\ncontent-length: {length}\r\n\r\n");
+        connection.write_all(&[head.as_bytes(), &request].concat()).await.unwrap();
+    };
+    let (answer, ()) = tokio::join!(client.read(get()), echo);
+    let error = answer.unwrap_err();
+    assert_eq!(error.code(), Some(400));
+    assert!(!format!("{error} {error:?} {client:?}").contains("sesame"), "{error:?}");
+}
+
+#[tokio::test]
 async fn a_failure_is_not_retried_below_us() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());

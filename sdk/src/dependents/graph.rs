@@ -11,6 +11,7 @@ use crate::apply::{self, Desired, Owner};
 use crate::declare::{OwnedBy, Primary};
 use crate::reconcile::{Context, Error, Result};
 use crate::resource::{Kind, ObjectKey, ResourceType, Scope};
+use crate::store::decode::redact;
 
 use super::desired::{DesiredFn, Siblings};
 use super::order::{OrderError, Plan};
@@ -211,7 +212,7 @@ impl<P: Primary, C: OwnedBy<P>> Node<P> for Dependent<P, C> {
 
     fn origin(&self, cx: &Context<P>, key: &ObjectKey) -> Result<Option<String>> {
         let Some(live) = cx.child::<C>(key)? else { return Ok(None) };
-        let marks: Marked = serde_json::from_slice(live.json())?;
+        let marks: Marked = serde_json::from_slice(live.json()).map_err(redact)?;
         let mark = marks.metadata.annotations.and_then(|annotations| annotations.dependent);
         let own = mark.as_deref().and_then(|mark| mark.strip_prefix(cx.controller())?.strip_prefix('/'));
         Ok(own.map(str::to_owned))

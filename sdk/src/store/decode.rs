@@ -21,7 +21,7 @@ pub struct DecodeError {
     pub key: ObjectKey,
     /// Path of the field that does not fit.
     pub path: String,
-    /// What is wrong with it. Strings of the object are left out: the error may reach a log, and the object may be a secret.
+    /// What is wrong with it. Values of the object are left out: the error may reach a log, and the object may be a secret.
     #[source]
     pub source: serde_json::Error,
 }
@@ -170,17 +170,38 @@ fn locate<T: DeserializeOwned>(json: &[u8], key: ObjectKey, api_version: &str, k
     DecodeError { kind: kind.to_owned(), key, path, source }
 }
 
-/// Takes strings of the object out of what serde or a type says: they stand between quotes or, for variants, backticks.
+/// Takes what the object holds out of what serde says of it. Names of fields stay: they are what is to be corrected.
+///
+/// What a type says in words of its own is left out altogether, as nobody knows what it quotes.
 pub(crate) fn redact(error: serde_json::Error) -> serde_json::Error {
+    const OF_SHAPE: [&str; 5] = [
+        "missing field `",
+        "duplicate field `",
+        "unknown field `",
+        "invalid length ",
+        "data did not match any variant",
+    ];
+    const OF_VALUES: [&str; 2] = ["invalid type: ", "invalid value: "];
     let message = error.to_string();
-    let quoted = (message.find('"'), message.rfind('"'));
-    let variant = (message.find("unknown variant `"), message.rfind("`, expected "));
-    let (start, end) = match (variant, quoted) {
-        ((Some(start), Some(end)), _) => (start + "unknown variant `".len(), end),
-        (_, (Some(start), Some(end))) if start < end => (start + 1, end),
-        _ => return error,
+    if !error.is_data() || OF_SHAPE.iter().any(|shape| message.starts_with(shape)) {
+        return error;
+    }
+    let value = OF_VALUES.iter().find_map(|value| message.strip_prefix(value));
+    let told = if message.starts_with("unknown variant `") {
+        between(&message, '`')
+    } else if let Some(value) = value {
+        // Strings stand between quotes, and numbers between backticks; a map or a sequence is not shown at all.
+        between(&message, if value.starts_with("string ") { '"' } else { '`' }).or(Some(message))
+    } else {
+        None
     };
-    serde_json::Error::custom(format!("{}…{}", &message[..start], &message[end..]))
+    serde_json::Error::custom(told.unwrap_or_else(|| "its type refuses the value".to_owned()))
+}
+
+/// Leaves out what stands between the first quote and the last before what is expected.
+fn between(text: &str, quote: char) -> Option<String> {
+    let (from, to) = (text.find(quote)? + 1, text.rfind(&format!("{quote}, expected "))?);
+    (from <= to).then(|| format!("{}…{}", &text[..from], &text[to..]))
 }
 
 /// A JSON object whose `apiVersion` and `kind` are those of the type it is decoded as.

@@ -143,3 +143,44 @@ async fn a_certificate_that_is_none_is_an_error_of_the_configuration() {
     let error = Client::from_options(&chosen(Some(&folder.path("a")), None)).await.unwrap_err();
     assert!(error.to_string().contains("/nonexistent/ca.crt"), "{error}");
 }
+
+/// A kubeconfig whose exec plugin is a line of shell. It prints a token, whatever else it does.
+fn with_plugin(line: &str) -> String {
+    let exec = format!(
+        "{{apiVersion: client.authentication.k8s.io/v1, interactiveMode: Never, command: /bin/sh, args: ['-c', '{line}']}}"
+    );
+    KUBECONFIG.replace("{token: sesame}", &format!("{{exec: {exec}}}"))
+}
+
+#[tokio::test]
+async fn what_an_exec_plugin_prints_is_not_told_when_it_fails() {
+    let check = async |name: &str, kubeconfig: String, expected: &str| {
+        let folder = Folder::new(name, &[("a", &kubeconfig)]);
+        let error = Client::from_options(&chosen(Some(&folder.path("a")), None)).await.unwrap_err();
+        assert!(error.is_unauthorized() && error.to_string().contains(expected), "{error}");
+        assert!(!format!("{error} {error:?}").contains("sesame"), "{error:?}");
+    };
+    check("exit", with_plugin("echo sesame; echo sesame >&2; exit 3"), "failed with exit status: 3").await;
+    check("form", with_plugin("echo [sesame"), "holds no credentials").await;
+    check("none", with_plugin("echo {kind: ExecCredential, sesame: 1}"), "holds no credentials").await;
+    check("absent", with_plugin("").replace("/bin/sh", "/nonexistent/sesame"), "could not be started").await;
+    let file = KUBECONFIG.replace("token: sesame", "tokenFile: /nonexistent/token");
+    check("file", file, "/nonexistent/token cannot be read").await;
+}
+
+#[tokio::test]
+async fn a_token_that_cannot_be_renewed_is_no_broken_connection() {
+    let folder = Folder::new("renewed", &[("count", "")]);
+    let count = folder.path("count").display().to_string();
+    let status = "{\"kind\":\"ExecCredential\",\"status\":{\"token\":\"sesame\",\"expirationTimestamp\":\"2020-01-01T00:00:00Z\"}}";
+    // The first time it gives a token that has expired, and then it fails.
+    let line = format!("if [ -s {count} ]; then echo sesame; exit 3; fi; echo x > {count}; echo \"$STATUS\"");
+    let exec = with_plugin(&line)
+        .replace("command: /bin/sh", &format!("env: [{{name: STATUS, value: '{status}'}}], command: /bin/sh"));
+    let kubeconfig = Folder::new("renewed-kubeconfig", &[("a", &exec)]);
+    let client = Client::from_options(&chosen(Some(&kubeconfig.path("a")), None)).await.unwrap();
+    let error = client.read(super::get()).await.unwrap_err();
+    assert!(matches!(error, crate::client::Error::Credentials { .. }), "{error:?}");
+    assert!(!error.is_outcome_unknown(), "it was never sent");
+    assert!(!format!("{error} {error:?}").contains("sesame"), "{error:?}");
+}

@@ -73,7 +73,7 @@ fn a_failure_names_kind_key_and_field() {
 }
 
 #[test]
-fn a_failure_never_repeats_strings_of_the_object() {
+fn a_failure_never_repeats_what_the_object_holds() {
     let check = |secret: &str| {
         let error = decode::<Widget>(&raw(json!({ "spec": { "parts": [{ "size": secret }] } }))).unwrap_err();
         let said = format!("{error} {} {error:?}", error.source().unwrap());
@@ -89,10 +89,17 @@ fn a_failure_never_repeats_strings_of_the_object() {
         let said = error.source().unwrap().to_string();
         assert!(said.starts_with("unknown variant `…`, expected") && !said.contains(at), "{said}");
     }
-    let object = json!({ "apiVersion": "v1", "status": { "startTime": "hunter2" } });
-    let error = decode::<Pod>(&raw(object)).unwrap_err();
-    assert!(!error.source().unwrap().to_string().contains("hunter2"), "{:?}", error.source);
-    assert_eq!(error.path, "status.startTime");
+    let said = |object: Value| {
+        let error = decode::<Pod>(&raw(object)).unwrap_err();
+        (error.path.clone(), error.source().unwrap().to_string())
+    };
+    let (path, own) = said(json!({ "apiVersion": "v1", "status": { "startTime": "hunter2" } }));
+    assert_eq!((path.as_str(), own.as_str()), ("status.startTime", "its type refuses the value"));
+    let (path, number) = said(json!({ "apiVersion": "v1", "spec": { "nodeName": 8_675_309 } }));
+    assert_eq!(path, "spec.nodeName");
+    assert!(number.starts_with("invalid type: integer `…`, expected a string"), "{number}");
+    let (_, truth) = said(json!({ "apiVersion": "v1", "spec": { "nodeName": true } }));
+    assert!(truth.starts_with("invalid type: boolean `…`"), "{truth}");
 }
 
 #[test]
