@@ -25,14 +25,14 @@ use tokio::task::JoinSet;
 use super::operators::{Outcome, PATIENCE, Reach, Robot, administrator, apply};
 
 /// More than two pages of 500 hold.
-const MANY: usize = 1010;
+pub(crate) const MANY: usize = 1010;
 
 /// What a store would hold: (version, object) by key, and how often the whole was replaced.
 #[derive(Clone, Default)]
-struct Mirror(Arc<Mutex<Mirrored>>);
+pub(crate) struct Mirror(Arc<Mutex<Mirrored>>);
 
 #[derive(Default)]
-struct Mirrored {
+pub(crate) struct Mirrored {
     objects: BTreeMap<String, Value>,
     listed: BTreeSet<String>,
     replaced: usize,
@@ -71,25 +71,25 @@ fn content(json: &[u8]) -> Value {
 }
 
 impl Mirror {
-    fn replaced(&self, times: usize) -> Outcome {
+    pub(crate) fn replaced(&self, times: usize) -> Outcome {
         eventually("a whole list", PATIENCE, || Ok((self.0.lock().unwrap().replaced >= times).then_some(())))?;
         Ok(())
     }
 
-    fn objects(&self) -> BTreeMap<String, Value> {
+    pub(crate) fn objects(&self) -> BTreeMap<String, Value> {
         self.0.lock().unwrap().objects.clone()
     }
 }
 
 /// A server that refuses initial events, as those before Kubernetes 1.27 do.
-struct WithoutWatchList {
+pub(crate) struct WithoutWatchList {
     inner: ApiListerWatcher,
     /// Asks for something that the server refuses.
     refused: ApiListerWatcher,
 }
 
 impl WithoutWatchList {
-    fn new(client: &Client, target: &Target) -> Self {
+    pub(crate) fn new(client: &Client, target: &Target) -> Self {
         let malformed = Target { labels: Some(String::from("!=!")), ..target.clone() };
         Self {
             inner: ApiListerWatcher::new(client.clone(), target.clone()),
@@ -157,8 +157,8 @@ fn map(name: &str) -> ConfigMap {
         .expect("a ConfigMap")
 }
 
-async fn create(client: &Client, scope: &TestScope, names: impl Iterator<Item = String>) -> Outcome {
-    let maps = Api::<ConfigMap>::namespaced(client.kube(), scope.namespace());
+pub(crate) async fn create(client: &Client, namespace: &str, names: impl Iterator<Item = String>) -> Outcome {
+    let maps = Api::<ConfigMap>::namespaced(client.kube(), namespace);
     let names: Vec<String> = names.collect();
     let mut tasks = JoinSet::new();
     for names in names.chunks(names.len().div_ceil(8)) {
@@ -182,7 +182,7 @@ pub(crate) fn a_watch_list_and_a_paged_list_bring_the_same_objects(scope: &TestS
         let cluster = scope.control_plane();
         let robot = Robot::reader(scope)?;
         let client = robot.client().await?;
-        create(&client, scope, (0..MANY).map(|number| format!("map-{number}"))).await?;
+        create(&client, scope.namespace(), (0..MANY).map(|number| format!("map-{number}"))).await?;
         let mark = cluster.audit_mark()?;
 
         let (streamed, listed) = (Mirror::default(), Mirror::default());
@@ -201,7 +201,7 @@ pub(crate) fn a_watch_list_and_a_paged_list_bring_the_same_objects(scope: &TestS
         assert!(status.borrow().failure.is_none(), "{:?}", status.borrow());
 
         // What comes after the list comes to both.
-        create(&client, scope, ["late".to_owned()].into_iter()).await?;
+        create(&client, scope.namespace(), ["late".to_owned()].into_iter()).await?;
         Api::<ConfigMap>::namespaced(client.kube(), scope.namespace())
             .delete("map-7", &DeleteParams::default())
             .await?;

@@ -8,6 +8,7 @@ mod informers;
 mod listing;
 mod narrow;
 mod operators;
+mod outages;
 mod own_writes;
 mod pair;
 mod quiet;
@@ -19,7 +20,11 @@ use controlplane::harness::{Trial, run};
 
 fn main() -> std::process::ExitCode {
     let trials = caches().into_iter().chain(reconciles()).chain(writes());
-    run(trials.chain(controllers::trials()).chain(dependents::trials()).chain(sharing::trials()))
+    run(trials
+        .chain(controllers::trials())
+        .chain(dependents::trials())
+        .chain(sharing::trials())
+        .chain(outages::trials()))
 }
 
 /// What is cached.

@@ -1,6 +1,7 @@
 //! A running control plane.
 
 mod error;
+mod history;
 mod options;
 mod servers;
 
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 pub use self::error::StartError;
 use self::error::port_taken;
+pub use self::history::Backup;
 pub use self::options::Options;
 use self::servers::{Layout, Servers};
 use crate::audit::{AuditEntry, AuditError, AuditLog, AuditMark};
@@ -181,6 +183,39 @@ impl ControlPlane {
             pause();
         }
         self.start_apiserver()
+    }
+
+    /// Makes etcd forget every version but the present ones, at once instead of after the five minutes that the API server
+    /// keeps. An API server that runs may still know them.
+    ///
+    /// # Errors
+    /// When etcd does not answer, or refuses.
+    pub fn compact(&self) -> io::Result<()> {
+        history::compact(&self.layout.etcd_socket())
+    }
+
+    /// Copies etcd's data as it is now. The API server and etcd are away meanwhile.
+    ///
+    /// # Errors
+    /// As [`ControlPlane::start_apiserver`], and when files cannot be copied.
+    pub fn back_up(&self) -> Result<Backup, StartError> {
+        self.change_etcd(Backup::of)
+    }
+
+    /// Brings etcd back to what it was at `backup`, as after a loss: later writes never happened, and their versions are
+    /// given to others. The API server and etcd are away meanwhile.
+    ///
+    /// # Errors
+    /// As [`ControlPlane::back_up`].
+    pub fn restore(&self, backup: &Backup) -> Result<(), StartError> {
+        self.change_etcd(|data| backup.restore(data))
+    }
+
+    fn change_etcd<T>(&self, change: impl FnOnce(&Path) -> io::Result<T>) -> Result<T, StartError> {
+        self.kill_apiserver()?;
+        let changed = lock(&self.servers).change_etcd(&self.layout, change)?;
+        self.start_apiserver()?;
+        Ok(changed)
     }
 
     /// Makes the fake kubelet change nothing more, except that it renews its Lease. Returns when changes under way

@@ -21,7 +21,7 @@ mod wait;
 
 pub use audit::AuditEntry;
 pub use certificates::CertificatesError;
-pub use control_plane::{ControlPlane, Options, StartError};
+pub use control_plane::{Backup, ControlPlane, Options, StartError};
 pub use process::ProcessError;
 pub use scope::{ScopeError, SharedError, TestScope, shared};
 pub use wait::{NotInTime, eventually};

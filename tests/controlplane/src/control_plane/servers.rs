@@ -109,6 +109,11 @@ impl Layout {
         kubeconfig::write_private(&self.path("tokens.csv"), &tokens)
     }
 
+    /// Where etcd listens for clients.
+    pub(super) fn etcd_socket(&self) -> PathBuf {
+        self.path("etcd.sock")
+    }
+
     fn kubeconfig_of(&self, user: &str) -> PathBuf {
         if user == ADMIN { self.kubeconfig.clone() } else { self.path(&format!("{user}.kubeconfig")) }
     }
@@ -171,6 +176,18 @@ impl Servers {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// Stops etcd, lets `change` at its data, and starts it again. The API server must not run.
+    pub(super) fn change_etcd<T>(
+        &mut self,
+        layout: &Layout,
+        change: impl FnOnce(&Path) -> io::Result<T>,
+    ) -> Result<T, StartError> {
+        self.etcd.kill();
+        let changed = change(&layout.path(ETCD))?;
+        self.etcd = start_etcd(layout)?;
+        Ok(changed)
     }
 
     pub(super) fn pause_kubelet(&mut self) -> Result<(), ProcessError> {
