@@ -6,7 +6,7 @@ use tokio::sync::watch as status_channel;
 
 use crate::clock;
 use crate::resource::{ResourceType, ResourceVersion};
-use crate::wire::{self, RawObject, Scanned};
+use crate::wire::{self, ManagedFields, RawObject, Scanned};
 
 mod failure;
 
@@ -78,6 +78,8 @@ pub struct Target {
     pub fields: Option<String>,
     /// Whether only metadata is asked for (`PartialObjectMetadata`).
     pub metadata_only: bool,
+    /// Whether managedFields are asked for and kept.
+    pub managed_fields: ManagedFields,
 }
 
 /// Keeps a store in step with one target of the API server, for ever.
@@ -159,7 +161,7 @@ impl<S: DeltaSink> Reflector<S> {
         } else if self.is_other_kind(&scanned) {
             "it is of another kind".to_owned()
         } else {
-            match scanned.into_object() {
+            match scanned.into_object(self.target.managed_fields) {
                 Ok(object) => return Some(object),
                 Err(error) => error.to_string(),
             }
@@ -261,7 +263,10 @@ impl std::fmt::Display for Target {
         let narrowed = [("namespace", &self.namespace), ("labels", &self.labels), ("fields", &self.fields)];
         let narrowed = narrowed.into_iter().filter_map(|(name, value)| Some(format!("{name} {}", value.as_ref()?)));
         // Without it two watches of one kind would share a name, and then a failure and a recovery.
-        let parts: Vec<_> = narrowed.chain(self.metadata_only.then(|| "metadata only".to_owned())).collect();
+        let kept = self.managed_fields == ManagedFields::Keep;
+        let viewed = [(self.metadata_only, "metadata only"), (kept, "managed fields kept")];
+        let viewed = viewed.into_iter().filter(|(is, _)| *is).map(|(_, name)| name.to_owned());
+        let parts: Vec<_> = narrowed.chain(viewed).collect();
         write!(f, "{}", self.resource)?;
         if parts.is_empty() { Ok(()) } else { write!(f, " ({})", parts.join(", ")) }
     }

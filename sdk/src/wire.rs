@@ -32,7 +32,17 @@ pub(crate) use object::Scanned;
 /// otherwise; as JSON, what is stored as protobuf grows a few times.
 pub(crate) const MAX_OBJECT_BYTES: usize = 16 * 1024 * 1024;
 
-/// One object as the API server sent it, without managedFields, and the metadata every layer looks at.
+/// What becomes of `metadata.managedFields`, which take about a third of most objects and which few programs read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum ManagedFields {
+    /// Not asked for where the API server can leave them out, and cut where it sends them nevertheless.
+    #[default]
+    Drop,
+    /// Asked for and kept.
+    Keep,
+}
+
+/// One object as the API server sent it, without managedFields unless they are kept, and the metadata every layer looks at.
 ///
 /// Never decoded here: typed values exist only behind a lister or a handle.
 #[derive(Clone, Debug)]
@@ -51,7 +61,12 @@ impl RawObject {
     /// [`Error::Malformed`] when `json` is not one JSON object, [`Error::Unusable`] when its metadata has no name or a
     /// field of another type than the API says, [`Error::TooLarge`] above the bound.
     pub fn parse(json: &[u8]) -> Result<Self, Error> {
-        Scanned::parse(json)?.into_object()
+        Self::parse_with(json, ManagedFields::Drop)
+    }
+
+    /// Parses one object as [`RawObject::parse`] does.
+    pub(crate) fn parse_with(json: &[u8], managed_fields: ManagedFields) -> Result<Self, Error> {
+        Scanned::parse(json)?.into_object(managed_fields)
     }
 
     /// Puts together what [`RawObject::parse`] took apart: `metadata` must be what stands in `json`.
@@ -70,7 +85,7 @@ impl RawObject {
         &self.metadata
     }
 
-    /// Returns the whole object as JSON, without managedFields.
+    /// Returns the whole object as JSON, without managedFields unless they are kept.
     pub fn json(&self) -> &[u8] {
         &self.json
     }

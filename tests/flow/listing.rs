@@ -16,6 +16,7 @@ use kubewright::reflector::{
     WatchOptions,
 };
 use kubewright::resource::{Kind, ResourceType, ResourceVersion};
+use kubewright::wire::ManagedFields;
 use kubewright::{Client, Operator};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -149,6 +150,7 @@ fn target<K: Kind>(scope: &TestScope, labels: Option<&str>) -> Target {
         labels: labels.map(str::to_owned),
         fields: None,
         metadata_only: false,
+        managed_fields: ManagedFields::Drop,
     }
 }
 

@@ -14,6 +14,7 @@ use kubewright::client::{self, Chunks, ConfigOptions};
 use kubewright::informer::factory::InformerFactory;
 use kubewright::reflector::{ApiListerWatcher, ListOptions, ListerWatcher, Reflector, Target, WatchOptions};
 use kubewright::resource::ResourceType;
+use kubewright::wire::ManagedFields;
 use kubewright::{Client, Lister, ObjectKey};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -236,6 +237,7 @@ fn a_continue_token_that_expired_costs_one_full_list(cluster: &ControlPlane) -> 
             labels: Some("made=here".to_owned()),
             fields: None,
             metadata_only: false,
+            managed_fields: ManagedFields::Drop,
         };
         let mark = cluster.audit_mark()?;
         let (forget, forgotten) = watch::channel(false);

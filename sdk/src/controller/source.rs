@@ -220,7 +220,14 @@ mod tests {
     #[test]
     fn a_narrowed_kind_says_so_in_its_name() {
         let resource = ResourceType::of::<k8s_openapi::api::apps::v1::Deployment>();
-        let mut target = Target { resource, namespace: None, labels: None, fields: None, metadata_only: false };
+        let mut target = Target {
+            resource,
+            namespace: None,
+            labels: None,
+            fields: None,
+            metadata_only: false,
+            managed_fields: crate::wire::ManagedFields::Drop,
+        };
         assert_eq!(describe(&target), "deployments.apps/v1");
         target.namespace = Some("web".into());
         target.labels = Some("app=front".into());

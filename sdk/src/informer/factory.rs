@@ -197,6 +197,7 @@ impl InformerFactory {
             labels: options.labels.clone(),
             fields: options.fields.clone(),
             metadata_only: options.view == View::Metadata,
+            managed_fields: options.managed_fields,
         };
         if namespaces.is_empty() {
             return all.into();

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use crate::declare::{Narrow, View};
 use crate::store::{Budget, Storage};
+use crate::wire::ManagedFields;
 
 use super::handler::HandlerOptions;
 use super::transform::Transform;
 
 /// What one informer holds, and how. The default is every object of the kind that the factory's namespaces have.
 ///
-/// Callers whose namespaces, selectors, view, storage and transform are the same share one informer, and so one watch and
+/// Callers whose namespaces, selectors, view, managed fields, storage and transform are the same share one informer, and so one watch and
 /// one copy; what else they say is settled as each method tells.
 ///
 /// ```
@@ -28,6 +29,7 @@ pub struct InformerOptions {
     pub(super) labels: Option<String>,
     pub(super) fields: Option<String>,
     pub(super) view: View,
+    pub(super) managed_fields: ManagedFields,
     pub(super) storage: Storage,
     pub(super) budget: Budget,
     pub(super) presence: Presence,
@@ -85,6 +87,16 @@ impl InformerOptions {
     #[must_use]
     pub fn metadata(mut self) -> Self {
         self.view = View::Metadata;
+        self
+    }
+
+    /// Says whether `metadata.managedFields` are kept: for those who read who owns which field. They are part of the metadata
+    /// view, too.
+    ///
+    /// An informer that keeps them is another one, with a watch of its own, than one that does not.
+    #[must_use]
+    pub fn managed_fields(mut self, managed_fields: ManagedFields) -> Self {
+        self.managed_fields = managed_fields;
         self
     }
 

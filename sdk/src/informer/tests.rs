@@ -12,6 +12,7 @@ use crate::reflector::{ReflectorStatus, Target};
 use crate::resource::ResourceType;
 use crate::store::Options;
 use crate::store::fixture::{ConfigMapFixture, config_map, key};
+use crate::wire::ManagedFields;
 
 use super::event::{Event, FinalState};
 use super::handler::{BUFFER_BOUND, Deleted, Handle};
@@ -45,6 +46,7 @@ impl Script {
             labels: None,
             fields: None,
             metadata_only: false,
+            managed_fields: ManagedFields::Drop,
         };
         let shared = SharedInformer::new(target.into(), Options::default());
         shared.require(Presence::Required);

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::resource::ObjectKey;
-use crate::wire::{Metadata, RawObject};
+use crate::wire::{ManagedFields, Metadata, RawObject};
 
 /// Changes objects before they are cached (client-go's `SetTransform`): for leaving out what nobody reads.
 ///
 /// It is called exactly once for each object that arrives, whether by a list, by the initial events of a watch or by a
 /// later one, and for the final state of a deleted one; never for what is cached already. Handlers, indexes and listers
-/// see only what came out. managedFields are gone before, without any transform.
+/// see only what came out. managedFields are gone before, without any transform, unless the informer keeps them.
 ///
 /// It may change everything but what the cache and controllers rely upon: the object must stay the same object of the
 /// same version, with its generation, its deletion timestamp, its finalizers and its owners. An object whose transform
@@ -56,7 +56,8 @@ impl Transform {
         let mut value = serde_json::from_slice(object.json()).map_err(|_| "the object is no JSON")?;
         catch_unwind(AssertUnwindSafe(|| (self.0)(&mut value))).map_err(|_| "the transform panicked")?;
         let json = serde_json::to_vec(&value).map_err(|_| "what came out cannot be written")?;
-        let changed = RawObject::parse(&json).map_err(|_| "what came out is no object")?;
+        // What is not to be kept has not come this far.
+        let changed = RawObject::parse_with(&json, ManagedFields::Keep).map_err(|_| "what came out is no object")?;
         let same = is_same(object.metadata(), changed.metadata());
         same.then_some(changed).ok_or("the transform changed what makes the object this one")
     }

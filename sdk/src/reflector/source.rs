@@ -7,6 +7,7 @@ use http::{Request, header};
 
 use crate::client::{self, Chunks, Client};
 use crate::resource::ResourceVersion;
+use crate::wire::ManagedFields;
 
 use super::Target;
 use super::state::ListOptions;
@@ -148,15 +149,16 @@ impl ApiListerWatcher {
             .body(Vec::new())
     }
 
-    /// Asks for objects without managedFields where the server knows how (KEP-5958); others ignore the parameter, and
+    /// Asks for objects without managedFields, unless they are wanted, where the server knows how (KEP-5958); others ignore the parameter, and
     /// those that refuse it find the plain form next.
     fn accept(&self, metadata_kind: &str) -> String {
         const DROP: &str = "drop=metadata.managedFields";
-        if self.target.metadata_only {
-            let metadata = format!("application/json;as={metadata_kind};g=meta.k8s.io;v=v1");
-            format!("{metadata};{DROP}, {metadata}, application/json")
-        } else {
-            format!("application/json;{DROP}, application/json")
+        let metadata = format!("application/json;as={metadata_kind};g=meta.k8s.io;v=v1");
+        match (self.target.metadata_only, self.target.managed_fields) {
+            (true, ManagedFields::Drop) => format!("{metadata};{DROP}, {metadata}, application/json"),
+            (true, ManagedFields::Keep) => format!("{metadata}, application/json"),
+            (false, ManagedFields::Drop) => format!("application/json;{DROP}, application/json"),
+            (false, ManagedFields::Keep) => "application/json".to_owned(),
         }
     }
 }

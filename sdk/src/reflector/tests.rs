@@ -212,7 +212,14 @@ pub(super) fn brief(delta: &Delta) -> String {
 }
 
 pub(super) fn pods() -> Target {
-    Target { resource: ResourceType::of::<Pod>(), namespace: None, labels: None, fields: None, metadata_only: false }
+    Target {
+        resource: ResourceType::of::<Pod>(),
+        namespace: None,
+        labels: None,
+        fields: None,
+        metadata_only: false,
+        managed_fields: ManagedFields::Drop,
+    }
 }
 
 pub(super) fn seconds(seconds: u64) -> Duration {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use crate::resource::{ObjectKey, OwnerReference, ResourceVersion};
 
 use super::scan::Scanner;
-use super::{Error, MAX_OBJECT_BYTES, Metadata, RawObject};
+use super::{Error, MAX_OBJECT_BYTES, ManagedFields, Metadata, RawObject};
 
 /// Marks the bookmark after the last initial event of a watch that began with `sendInitialEvents` (KEP-3157).
 const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
@@ -71,15 +71,17 @@ impl<'a> Scanned<'a> {
         self.fields.key().ok()
     }
 
-    /// Returns the object without its managedFields, in memory of its own.
-    pub(crate) fn into_object(self) -> Result<RawObject, Error> {
+    /// Returns the object in memory of its own.
+    pub(crate) fn into_object(self, managed_fields: ManagedFields) -> Result<RawObject, Error> {
         let key = self.fields.key()?;
         if let Some(field) = self.fields.unusable {
             return Err(Error::Unusable { field });
         }
         let json = match &self.fields.cut {
-            Some(cut) => [&self.raw.as_bytes()[..cut.start], &self.raw.as_bytes()[cut.end..]].concat(),
-            None => self.raw.as_bytes().to_vec(),
+            Some(cut) if managed_fields == ManagedFields::Drop => {
+                [&self.raw.as_bytes()[..cut.start], &self.raw.as_bytes()[cut.end..]].concat()
+            }
+            _ => self.raw.as_bytes().to_vec(),
         };
         let fields = self.fields;
         let mut labels = fields.labels;

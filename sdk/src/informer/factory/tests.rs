@@ -17,6 +17,7 @@ use crate::informer::declared::DeclaredInformer;
 use crate::reflector::{Delta, DeltaSink as _, Failure, FailureReason, ReflectorStatus};
 use crate::resource::ResourceVersion;
 use crate::store::fixture::{config_map, key};
+use crate::wire::ManagedFields;
 
 use super::source::Opened;
 use super::*;
@@ -294,6 +295,34 @@ fn server(lines: &'static [&'static str]) -> kube::Client {
         Ok::<_, std::convert::Infallible>(http::Response::new(body))
     };
     kube::Client::new(tower::service_fn(answer), "default")
+}
+
+#[tokio::test(start_paused = true)]
+async fn managed_fields_are_kept_by_informers_that_ask_for_them_and_by_no_others() {
+    let client = server(&[
+        r#"{"type":"ADDED","object":{"metadata":{"namespace":"a","name":"one","uid":"u","resourceVersion":"4","managedFields":[{"manager":"kubectl"}]},"data":{"k":"v"}}}"#,
+        r#"{"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"7","annotations":{"k8s.io/initial-events-end":"true"}}}}"#,
+    ]);
+    let factory = InformerFactory::new(Client::new(client));
+    let keep = || InformerOptions::default().managed_fields(ManagedFields::Keep);
+    let copies = Transform::new(|object| object["data"]["copied"] = "yes".into());
+    let informers = [
+        factory.informer::<ConfigMap>(),
+        factory.informer_with(keep()),
+        factory.informer_with(keep().metadata()),
+        factory.informer_with(keep().transform(copies)),
+    ];
+    let names = informers.each_ref().map(|informer| informer.shared().target().to_string());
+    assert_eq!(names[..2], ["configmaps/v1", "configmaps/v1 (managed fields kept)"]);
+    assert_eq!(names[2], "configmaps/v1 (metadata only, managed fields kept)");
+    factory.start();
+    factory.wait_for_cache_sync(LIMIT).await.unwrap();
+    let managers = informers.each_ref().map(|informer| {
+        let object = informer.lister().get(&key("a/one")).unwrap().unwrap();
+        object.metadata.managed_fields.as_ref().map_or(0, Vec::len)
+    });
+    assert_eq!(managers, [0, 1, 1, 1]);
+    factory.shutdown().await;
 }
 
 #[tokio::test(start_paused = true)]

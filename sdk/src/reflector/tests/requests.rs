@@ -83,6 +83,17 @@ async fn managed_fields_are_declined_and_watches_are_not_compressed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn managed_fields_are_asked_for_where_they_are_kept() {
+    for (metadata_only, expected) in [(false, "application/json"), (true, "application/json;as=PartialObjectMetadata;")]
+    {
+        let target = Target { metadata_only, managed_fields: ManagedFields::Keep, ..pods() };
+        let seen = observe_wire(target, |_, _| (200, String::new())).await;
+        let accept = seen[0].1[http::header::ACCEPT].to_str().unwrap();
+        assert!(accept.starts_with(expected) && !accept.contains("drop="), "{accept}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn metadata_only_asks_for_partial_objects() {
     let target = Target { metadata_only: true, ..pods() };
     let seen = observe_wire(target, |n, _| if n == 1 { (422, String::new()) } else { (200, page(5, "", &[])) }).await;

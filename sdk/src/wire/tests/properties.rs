@@ -190,7 +190,7 @@ proptest! {
         }
         let events = objects.iter().flat_map(|object| write(&json!({"type": "ADDED", "object": object}), false)).collect();
         for line in split_lines(&damage(events, &edits), size).unwrap() {
-            let _ = Event::parse(&line).map(|event| event.object.into_object());
+            let _ = Event::parse(&line).map(|event| event.object.into_object(ManagedFields::Drop));
         }
     }
 }
