@@ -6,6 +6,7 @@
 //! `hot` keeps decoded what is read often.
 use std::any::Any;
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::resource::{ObjectKey, ResourceVersion};
@@ -77,6 +78,8 @@ pub(crate) struct Store {
     /// Objects whose failure to be indexed has been reported, so that each is reported once until it is mended.
     quarantine: Mutex<HashSet<ObjectKey>>,
     options: Options,
+    /// How many bytes it may take: the smallest of all that were given.
+    budget: AtomicUsize,
     /// Held while an index over a label or a field is filled, so that nobody takes half of it for the whole.
     naming: Mutex<()>,
 }
@@ -93,7 +96,9 @@ impl Store {
     pub(crate) fn new(options: Options) -> (Arc<Self>, Writer) {
         let contents = RwLock::new(Contents::new());
         let hot = Hot::new(options.hot_bound(0));
-        let store = Arc::new(Self { contents, hot, quarantine: Mutex::default(), options, naming: Mutex::default() });
+        let budget = AtomicUsize::new(options.budget.bytes());
+        let (quarantine, naming) = (Mutex::default(), Mutex::default());
+        let store = Arc::new(Self { contents, hot, quarantine, options, budget, naming });
         let writer = Writer::new(Arc::clone(&store));
         (store, writer)
     }
@@ -144,7 +149,7 @@ impl Store {
     /// Returns how many bytes the read side takes, by part.
     pub(crate) fn memory_usage(&self) -> MemoryUsage {
         let packed = self.read().memory();
-        MemoryUsage { hot: self.hot.memory(), over_budget: self.options.exceeds(packed.total()), ..packed }
+        MemoryUsage { hot: self.hot.memory(), over_budget: self.options().exceeds(packed.total()), ..packed }
     }
 
     /// Gives up decoded objects that the budget has no room for. Says whether the packed ones alone are too many.
@@ -152,18 +157,24 @@ impl Store {
     /// Called by whoever applies changes, after some of them: between two calls a store grows by no more than those.
     pub(crate) fn keep_budget(&self) -> bool {
         // Nothing to measure against: the bound of the hot set alone is kept by the hot set itself.
-        if self.options.budget == Budget::Unlimited {
+        let options = self.options();
+        if options.budget == Budget::Unlimited {
             return false;
         }
         let packed = self.read().memory().total();
-        let evicted = self.hot.bound(self.options.hot_bound(packed));
+        let evicted = self.hot.bound(options.hot_bound(packed));
         drop(evicted);
-        self.options.exceeds(packed)
+        options.exceeds(packed)
     }
 
-    /// Returns what the store was made with.
+    /// Takes in one more budget: the smallest counts, from the next [`Store::keep_budget`] on.
+    pub(crate) fn limit(&self, budget: Budget) {
+        self.budget.fetch_min(budget.bytes(), Relaxed);
+    }
+
+    /// Returns what the store was made with, and the budget that counts now.
     pub(crate) fn options(&self) -> Options {
-        self.options
+        Options { budget: Budget::of(self.budget.load(Relaxed)), ..self.options }
     }
 
     /// Returns the object decoded, if it is hot as a `K`.

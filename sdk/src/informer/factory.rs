@@ -108,6 +108,7 @@ impl InformerFactory {
         });
         drop(informers);
         informer.require(options.presence);
+        informer.limit(options.budget);
         informer
     }
 

@@ -107,7 +107,8 @@ impl InformerOptions {
         self
     }
 
-    /// Limits what the cache may take. The budget of whoever asks first counts.
+    /// Limits what the cache may take. Where callers of one informer differ, the smallest budget counts, for as long as the
+    /// informer lives: no caller is given more than it can afford.
     #[must_use]
     pub fn budget(mut self, budget: Budget) -> Self {
         self.budget = budget;

@@ -8,10 +8,10 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 
 use crate::delta::DeltaReceiver;
-use crate::metrics::Snapshot;
+use crate::metrics::{Metric, Snapshot};
 use crate::reflector::{ReflectorStatus, Target};
 use crate::resource::{Kind, ObjectKey, ResourceVersion};
-use crate::store::{Options, Store, Writer};
+use crate::store::{Budget, Options, Store, Writer};
 
 use super::event::RawEvent;
 use super::handler::delivery::{self, Start};
@@ -19,6 +19,12 @@ use super::handler::{HandlerOptions, Progress, Registration};
 use super::options::Presence;
 use super::runner::Runner;
 use super::{InformerStatus, runner};
+
+/// How much slow handlers were spared, and did not see.
+const MERGED: Metric = Metric {
+    name: "kubewright_informer_merged_events_total",
+    help: "Events merged into waiting ones of slow handlers, over all handlers of an informer.",
+};
 
 /// The informer without its type: what controllers are built on. Whoever has one keeps it running.
 pub(crate) struct SharedInformer {
@@ -128,7 +134,10 @@ impl SharedInformer {
 
     /// Adds what this informer and its reflectors show now to `snapshot`.
     pub(crate) fn collect(&self, snapshot: &mut Snapshot) {
-        self.core.store.memory_usage().record(snapshot, &[("kind", &self.target().to_string())]);
+        let kind = self.target().to_string();
+        let labels = [("kind", kind.as_str())];
+        self.core.store.memory_usage().record(snapshot, &labels);
+        snapshot.counter(MERGED, &labels, self.core.status.borrow().merged);
         for (target, reflector) in self.reflectors() {
             reflector.collect(&target, snapshot);
         }
@@ -183,6 +192,12 @@ impl SharedInformer {
         let mut required = self.core.presence.lock().unwrap_or_else(PoisonError::into_inner);
         *required = presence.max(*required);
         drop(required);
+        self.core.changed.notify_one();
+    }
+
+    /// Takes in the budget of one more caller: the smallest counts.
+    pub(super) fn limit(&self, budget: Budget) {
+        self.core.store.limit(budget);
         self.core.changed.notify_one();
     }
 

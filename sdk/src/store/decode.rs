@@ -113,6 +113,12 @@ impl Envelope {
         }
     }
 
+    /// Says whether it waits packed.
+    #[cfg(test)]
+    pub(crate) fn is_packed(&self) -> bool {
+        matches!(self.source, Source::Packed { .. })
+    }
+
     /// Says that this object is stored now.
     pub(super) fn set_stored(&self, store: &Arc<Store>, stamp: u32) {
         let _ = self.stored.set((Arc::clone(store), stamp));

@@ -31,6 +31,21 @@ pub enum Budget {
     Bytes(usize),
 }
 
+impl Budget {
+    /// Returns the bound, which is the largest number where there is none.
+    pub(super) fn bytes(self) -> usize {
+        match self {
+            Self::Unlimited => usize::MAX,
+            Self::Bytes(bytes) => bytes,
+        }
+    }
+
+    /// Reads a bound as [`Budget::bytes`] gives it.
+    pub(super) fn of(bytes: usize) -> Self {
+        if bytes == usize::MAX { Self::Unlimited } else { Self::Bytes(bytes) }
+    }
+}
+
 /// What a store is made with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Options {

@@ -16,6 +16,7 @@ use crate::delta::DeltaSender;
 use crate::informer::declared::DeclaredInformer;
 use crate::reflector::{Delta, DeltaSink as _, Failure, FailureReason, ReflectorStatus};
 use crate::resource::ResourceVersion;
+use crate::store::Budget;
 use crate::store::fixture::{config_map, key};
 use crate::wire::ManagedFields;
 
@@ -142,6 +143,25 @@ async fn one_informer_and_one_watch_for_each_target_however_many_ask() {
     first.shared().status().wait_for(|status| status.version.as_str() == "2").await.unwrap();
     assert_eq!(first.lister().get(&key("a/one")).unwrap().unwrap().data.as_ref().unwrap()["k"], "v");
     assert_eq!(metadata.lister().get(&key("a/one")).unwrap().unwrap().metadata.name.as_deref(), Some("one"));
+}
+
+#[tokio::test]
+async fn the_smallest_budget_of_all_callers_counts_and_the_last_may_be_it() {
+    let mut setup = setup();
+    let with = |budget| InformerOptions::default().budget(budget);
+    let informer = setup.factory.informer::<ConfigMap>();
+    let others = [Budget::Bytes(1 << 30), Budget::Bytes(1 << 40), Budget::Unlimited];
+    let same = others.map(|budget| setup.factory.informer_with::<ConfigMap>(with(budget)));
+    assert!(same.iter().all(|same| Arc::ptr_eq(same.shared(), informer.shared())), "a budget makes no other informer");
+    setup.factory.start();
+    let stream = setup.streams().remove(0);
+    stream.deltas.push(Delta::Applied(config_map("a/one").data("k", "v").raw())).await.unwrap();
+    stream.sync("1").await;
+    let mut status = informer.status();
+    assert!(!status.wait_for(|status| status.synced).await.unwrap().over_budget);
+    let small = setup.factory.informer_with::<ConfigMap>(with(Budget::Bytes(1)));
+    status.wait_for(|status| status.over_budget).await.unwrap();
+    assert!(small.lister().memory_usage().over_budget && informer.lister().memory_usage().over_budget);
 }
 
 #[test]
@@ -344,9 +364,11 @@ async fn the_real_reflector_fills_an_informer() {
     let mut snapshot = Snapshot::default();
     factory.collect(&mut snapshot);
     let text = snapshot.text();
-    for series in
-        ["kubewright_cache_objects{kind=\"configmaps/v1\"} 1", "kubewright_reflector_synced{kind=\"configmaps/v1\"} 1"]
-    {
+    for series in [
+        "kubewright_cache_objects{kind=\"configmaps/v1\"} 1",
+        "kubewright_reflector_synced{kind=\"configmaps/v1\"} 1",
+        "kubewright_informer_merged_events_total{kind=\"configmaps/v1\"} 0",
+    ] {
         assert!(text.lines().any(|line| line == series), "{series} in\n{text}");
     }
     let memory: f64 = text

@@ -263,3 +263,73 @@ impl Guard {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::fixture::{ConfigMapFixture, config_map};
+    use crate::store::{Options, Store, Writer};
+
+    fn buffered() -> (Buffered, Arc<Mailbox>) {
+        let mailbox = Arc::new(Mailbox::new(Arc::default()));
+        (Buffered { mailbox: Arc::clone(&mailbox), kept: false }, mailbox)
+    }
+
+    fn object(number: usize) -> ConfigMapFixture {
+        config_map(&format!("a/{number}")).data("text", "some text that is worth packing ".repeat(20))
+    }
+
+    /// Stores an object and delivers it as the informer does.
+    fn stored(writer: &mut Writer, object: &ConfigMapFixture) -> Arc<Envelope> {
+        let envelope = Arc::new(object.envelope());
+        writer.put(&envelope);
+        envelope
+    }
+
+    /// Takes everything, and says how many of the objects waited packed, and from which on all did.
+    fn packed(mailbox: &Mailbox) -> (usize, usize) {
+        let events = std::iter::from_fn(|| mailbox.pop()).filter_map(|next| match next {
+            Next::Event(event) => Some(event.latest().is_packed()),
+            Next::EndOfInitialList => None,
+        });
+        let packed: Vec<bool> = events.collect();
+        let first = packed.iter().position(|packed| *packed).unwrap_or(packed.len());
+        assert!(packed[first..].iter().all(|packed| *packed), "{packed:?}");
+        (packed.len(), first)
+    }
+
+    #[test]
+    fn what_waits_beyond_the_bound_of_unpacked_objects_waits_packed() {
+        let (_store, mut writer) = Store::new(Options::default());
+        let (mut delivery, mailbox) = buffered();
+        for number in 0..UNPACKED_BOUND + 300 {
+            let object = stored(&mut writer, &object(number));
+            delivery.deliver(&Event::Added { object, initial: false });
+        }
+        assert_eq!(packed(&mailbox), (UNPACKED_BOUND + 300, UNPACKED_BOUND));
+        // A handler that keeps up gets what arrived, without a detour through the store.
+        let object = stored(&mut writer, &object(0).version(2));
+        delivery.deliver(&Event::Added { object, initial: false });
+        assert_eq!(packed(&mailbox), (1, 1));
+    }
+
+    #[test]
+    fn events_that_are_merged_above_the_bound_wait_packed_too() {
+        let (_store, mut writer) = Store::new(Options::default());
+        let (mut delivery, mailbox) = buffered();
+        for number in 0..BUFFER_BOUND {
+            let object = stored(&mut writer, &object(number));
+            delivery.deliver(&Event::Added { object, initial: false });
+        }
+        // All of them change again and again, the first ones included, which waited as they came.
+        for version in 2..5 {
+            for number in 0..BUFFER_BOUND {
+                let new = stored(&mut writer, &object(number).version(version));
+                let old = Arc::clone(&new);
+                delivery.deliver(&Event::Updated { old, new });
+            }
+        }
+        assert_eq!(packed(&mailbox), (BUFFER_BOUND, 0));
+        assert_eq!(mailbox.progress.merged(), 3 * BUFFER_BOUND as u64);
+    }
+}

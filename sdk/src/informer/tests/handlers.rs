@@ -226,6 +226,10 @@ async fn merges_are_counted_for_the_handler_and_the_informer() {
     }
     assert_eq!(script.reaches(last).await.merged, MERGED);
     assert_eq!((stuck.merged(), stuck.waiting()), (MERGED, BUFFER_BOUND));
+    let mut snapshot = crate::metrics::Snapshot::default();
+    script.informer.shared().collect(&mut snapshot);
+    let series = format!("kubewright_informer_merged_events_total{{kind=\"configmaps/v1\"}} {MERGED}\n");
+    assert!(snapshot.text().contains(&series), "{}", snapshot.text());
     assert_eq!(quick.merged(), 0);
     drop(gate);
     stuck.synced().await;
