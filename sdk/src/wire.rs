@@ -1,4 +1,6 @@
 //! Splits list and watch bodies into objects: finds metadata, cuts managedFields, never decodes a spec.
+use std::ops::Range;
+
 use bytes::Bytes;
 
 use crate::resource::{ObjectKey, OwnerReference, ResourceVersion};
@@ -16,6 +18,8 @@ mod lines;
 mod list;
 
 mod object;
+
+mod plain;
 
 mod scan;
 
@@ -49,6 +53,8 @@ pub enum ManagedFields {
 pub struct RawObject {
     metadata: Metadata,
     json: Bytes,
+    /// Where in it the value of its `metadata` stands.
+    place: Range<usize>,
 }
 
 impl RawObject {
@@ -71,13 +77,15 @@ impl RawObject {
 
     /// Puts together what [`RawObject::parse`] took apart: `metadata` must be what stands in `json`.
     pub(crate) fn from_parts(metadata: Metadata, json: Vec<u8>) -> Self {
-        Self { metadata, json: Bytes::from(json) }
+        // Anywhere, as nobody has looked for it again.
+        let place = 0..json.len();
+        Self { metadata, json: Bytes::from(json), place }
     }
 
     /// Returns the object with nothing but its type and its metadata; `None` when there is nothing else.
     pub(crate) fn to_metadata(&self) -> Option<Self> {
         let json = object::metadata_json(&self.json)?;
-        Some(Self { metadata: self.metadata.clone(), json: Bytes::from(json) })
+        Some(Self::from_parts(self.metadata.clone(), json))
     }
 
     /// Returns the parsed metadata.
@@ -88,6 +96,11 @@ impl RawObject {
     /// Returns the whole object as JSON, without managedFields unless they are kept.
     pub fn json(&self) -> &[u8] {
         &self.json
+    }
+
+    /// Returns a part of the JSON in which the value of `metadata` stands.
+    pub(crate) fn metadata_place(&self) -> Range<usize> {
+        self.place.clone()
     }
 
     /// Returns about how many bytes of memory it takes.

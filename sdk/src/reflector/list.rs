@@ -1,11 +1,10 @@
 //! One page of a list, item by item as it arrives.
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::StreamExt;
 
 use crate::clock;
-use crate::wire::{ListSplitter, Scanned};
+use crate::wire::ListSplitter;
 
 use super::failure::{Cause, Verb};
 use super::state::{Input, ListOptions};
@@ -40,9 +39,11 @@ async fn read<S: DeltaSink>(reflector: &mut Reflector<S>, options: ListOptions) 
             match splitter.next_item() {
                 Ok(None) => break,
                 Err(error) => return Ok(Err(Cause::Wire(error))),
-                Ok(Some(bytes)) => {
-                    if let Err(cause) = item(reflector, &bytes).await? {
-                        return Ok(Err(cause));
+                // An item that is not JSON casts doubt on the whole body; one that is JSON and can not be used is only
+                // skipped.
+                Ok(Some(scanned)) => {
+                    if let Some(object) = reflector.admit(scanned) {
+                        reflector.step(Input::Item(object)).await?;
                     }
                 }
             }
@@ -56,16 +57,4 @@ async fn read<S: DeltaSink>(reflector: &mut Reflector<S>, options: ListOptions) 
         }
         Err(error) => Ok(Err(Cause::Wire(error))),
     }
-}
-
-/// An item that is not JSON casts doubt on the whole body; one that is JSON and can not be used is only skipped.
-async fn item<S: DeltaSink>(reflector: &mut Reflector<S>, bytes: &Bytes) -> Result<Result<(), Cause>, Closed> {
-    let scanned = match Scanned::parse(bytes) {
-        Ok(scanned) => scanned,
-        Err(error) => return Ok(Err(Cause::Wire(error))),
-    };
-    if let Some(object) = reflector.admit(scanned) {
-        reflector.step(Input::Item(object)).await?;
-    }
-    Ok(Ok(()))
 }

@@ -117,7 +117,7 @@ impl<S: DeltaSink> Watch<'_, S> {
         let version = object.version();
         let input = match r#type {
             EventType::Error => {
-                let status = Status::from_json(object.raw.as_bytes()).unwrap_or_default();
+                let status = Status::from_json(object.raw).unwrap_or_default();
                 return self.fail(Cause::Event(status)).await;
             }
             EventType::Bookmark => Input::Bookmark { version, ends_initial_events: object.ends_initial_events() },

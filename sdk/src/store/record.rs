@@ -133,7 +133,7 @@ pub(super) fn write(object: &RawObject, packer: &mut Packer, scratch: &mut Scrat
     write_head(object.metadata(), whole);
     fill(whole, parts);
     text.clear();
-    if splice::cut(object.json(), parts, text) {
+    if splice::cut(object.json(), object.metadata_place(), parts, text) {
         whole[0] |= CUT;
     } else {
         text.extend_from_slice(object.json());

@@ -2,12 +2,14 @@
 //!
 //! Nothing here knows JSON: a text that stands in the object is replaced by a mark, and a mark by that text. The API
 //! server's own spelling is found; in any other spelling less is cut.
+use std::ops::Range;
+
 use memchr::memchr;
 
 /// Precedes the number of a part. No JSON holds this byte: strings escape it.
 const MARK: u8 = 1;
 
-/// How far parts are looked for: `metadata` comes before `spec`, and the values stand before or behind annotations.
+/// How much of the metadata is looked at for parts: the values stand before or behind annotations, which may be large.
 const REACH: usize = 16 * 1024;
 
 /// How many parts there are: name, namespace, uid, version, labels, uid and name of the controller, generateName.
@@ -40,17 +42,19 @@ impl Parts {
     }
 }
 
-/// Appends `json` to `out` with each part that is found replaced by its mark. False, and nothing appended, for bytes in
-/// which a mark could not be told from content.
-pub(super) fn cut(json: &[u8], parts: &Parts, out: &mut Vec<u8>) -> bool {
+/// Appends `json` to `out` with each part that is found `within` replaced by its mark. False, and nothing appended, for
+/// bytes in which a mark could not be told from content.
+pub(super) fn cut(json: &[u8], within: Range<usize>, parts: &Parts, out: &mut Vec<u8>) -> bool {
     if memchr(MARK, json).is_some() {
         return false;
     }
-    let mut found = find(&json[..json.len().min(REACH)], parts);
+    let reach = within.start..within.end.min(within.start + REACH);
+    let mut found = find(&json[reach], parts);
     found.sort_unstable();
     let mut from = 0;
-    for (start, number) in found {
-        if start != usize::MAX && start >= from {
+    for (start, number) in found.into_iter().filter(|(start, _)| *start != usize::MAX) {
+        let start = within.start + start;
+        if start >= from {
             out.extend_from_slice(&json[from..start]);
             out.extend([MARK, number as u8 + MARK]);
             from = start + parts.get(number).len();
@@ -108,9 +112,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_cut_comes_back(texts in prop::collection::vec("\"[nua]{0,3}\"?", 0..=PARTS), json in "[nua\"{}]{0,60}") {
+        fn what_was_cut_comes_back(texts in prop::collection::vec("\"[nua]{0,3}\"?", 0..=PARTS), json in "[nua\"{}]{0,60}", start in 0..9usize) {
             let (parts, mut text, mut back) = (parts(&texts), Vec::new(), Vec::new());
-            prop_assert!(cut(json.as_bytes(), &parts, &mut text));
+            prop_assert!(cut(json.as_bytes(), start.min(json.len())..json.len(), &parts, &mut text));
             splice(&text, &parts, &mut back);
             prop_assert_eq!(back, json.as_bytes());
         }
@@ -120,8 +124,8 @@ mod tests {
     fn what_is_found_is_cut_and_marks_in_the_bytes_are_not_misread() {
         let parts = parts(&["\"name\":\"one\"".into(), String::new(), "\"uid\":\"u\"".into()]);
         let (mut text, json) = (Vec::new(), br#"{"metadata":{"name":"one","uid":"u"}}"#);
-        assert!(cut(json, &parts, &mut text));
+        assert!(cut(json, 0..json.len(), &parts, &mut text));
         assert_eq!(text, b"{\"metadata\":{\x01\x01,\x01\x03}}");
-        assert!(!cut(b"\"\x01\"", &parts, &mut text));
+        assert!(!cut(b"\"\x01\"", 0..3, &parts, &mut text));
     }
 }

@@ -35,7 +35,7 @@ impl<'a> Event<'a> {
         if line.len() > MAX_OBJECT_BYTES {
             return Err(Error::TooLarge { limit: MAX_OBJECT_BYTES });
         }
-        let mut scanner = Scanner::new(line)?;
+        let mut scanner = Scanner::new(line);
         let (mut r#type, mut object) = (None, None);
         scanner.members(|scanner, _, name| {
             match &*name {

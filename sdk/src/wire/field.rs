@@ -1,87 +1,33 @@
 //! Finds the values of one field in an object, and decodes nothing else.
-use std::borrow::Cow;
-
-use super::list::Skim;
+use super::Error;
+use super::scan::Scanner;
 
 /// Calls `visit` for each scalar that stands at `path`, whose names are parted by dots, in an object that was parsed
 /// before. Elements of lists on the way are all entered; null is no value.
 pub(crate) fn field_values(json: &[u8], path: &str, visit: &mut dyn FnMut(&str)) {
-    let mut at = 0;
-    enter(json, &mut at, Some(path), visit);
+    // What was parsed before is JSON; of anything else the beginning is read.
+    let _ = enter(&mut Scanner::new(json), Some(path), visit);
 }
 
-fn enter(json: &[u8], at: &mut usize, path: Option<&str>, visit: &mut dyn FnMut(&str)) {
-    skip_space(json, at);
-    match (json.get(*at), path) {
-        (Some(b'{'), Some(path)) => member(json, at, path, visit),
-        (Some(b'['), _) => {
-            *at += 1;
-            while let Some(start) = next(json, at, b']') {
-                // Its end is looked for apart, because what is found in it ends the search there.
-                skip_value(json, at);
-                enter(&json[start..*at], &mut 0, path, visit);
-            }
+fn enter(scanner: &mut Scanner<'_>, path: Option<&str>, visit: &mut dyn FnMut(&str)) -> Result<(), Error> {
+    match (scanner.peek()?, path) {
+        (b'{', Some(path)) => {
+            let (name, rest) = path.split_once('.').map_or((path, None), |(name, rest)| (name, Some(rest)));
+            if scanner.find(name)? { enter(scanner, rest, visit) } else { Ok(()) }
         }
-        (Some(b'{') | None, _) | (_, Some(_)) => {}
-        (Some(_), None) => {
-            let start = *at;
-            skip_value(json, at);
-            scalar(&json[start..*at], visit);
+        (b'[', _) => scanner.elements(|scanner| {
+            let element = scanner.skip()?;
+            // Apart, because what is found in it ends the search there.
+            enter(&mut Scanner::new(scanner.slice(element)), path, visit)
+        }),
+        (b'{', None) | (_, Some(_)) => Ok(()),
+        (b'"', None) => scanner.string().map(|text| visit(&text)),
+        (b'n', None) => Ok(()),
+        (_, None) => {
+            let value = scanner.skip()?;
+            std::str::from_utf8(scanner.slice(value)).into_iter().for_each(visit);
+            Ok(())
         }
-    }
-}
-
-/// Looks for the first name of `path`, and for the rest behind it.
-fn member(json: &[u8], at: &mut usize, path: &str, visit: &mut dyn FnMut(&str)) {
-    let (name, rest) = path.split_once('.').map_or((path, None), |(name, rest)| (name, Some(rest)));
-    *at += 1;
-    while let Some(start) = next(json, at, b'}') {
-        skip_value(json, at);
-        let found = text(&json[start..*at]).is_some_and(|key| key == name);
-        skip_space(json, at);
-        // The colon.
-        *at += 1;
-        skip_space(json, at);
-        if found {
-            return enter(json, at, rest, visit);
-        }
-        skip_value(json, at);
-    }
-}
-
-fn scalar(json: &[u8], visit: &mut dyn FnMut(&str)) {
-    match json {
-        [b'"', ..] => text(json).into_iter().for_each(|text| visit(&text)),
-        [] | b"null" => {}
-        _ => std::str::from_utf8(json).into_iter().for_each(visit),
-    }
-}
-
-/// Returns what a string stands for.
-fn text(json: &[u8]) -> Option<Cow<'_, str>> {
-    if memchr::memchr(b'\\', json).is_some() {
-        return serde_json::from_slice(json).ok().map(Cow::Owned);
-    }
-    std::str::from_utf8(json.get(1..json.len().checked_sub(1)?)?).ok().map(Cow::Borrowed)
-}
-
-/// Goes to the next member or element and returns where it begins; `None` at the end of the container.
-fn next(json: &[u8], at: &mut usize, end: u8) -> Option<usize> {
-    skip_space(json, at);
-    if json.get(*at) == Some(&b',') {
-        *at += 1;
-        skip_space(json, at);
-    }
-    (*json.get(*at)? != end).then_some(*at)
-}
-
-fn skip_value(json: &[u8], at: &mut usize) {
-    Skim::default().read(json, at);
-}
-
-fn skip_space(json: &[u8], at: &mut usize) {
-    while let Some(b' ' | b'\n' | b'\r' | b'\t') = json.get(*at) {
-        *at += 1;
     }
 }
 

@@ -4,6 +4,8 @@ use serde::Deserialize;
 
 use crate::resource::ResourceVersion;
 
+use super::object::Scanned;
+use super::scan::Scanner;
 use super::{Error, MAX_OBJECT_BYTES};
 
 /// Largest part of a list outside its items that is kept: kind, and metadata with its continue token.
@@ -20,10 +22,20 @@ pub(crate) struct ListHead {
 
 /// Finds the items of a list across chunks, wherever its other members stand.
 ///
-/// Only the framing is checked here, by brackets and quotes; each item is checked when it is parsed.
+/// An item that lies in one chunk as a whole is scanned where it lies. Of one that does not, the framing is found first, by
+/// brackets and quotes, and it is scanned when it is whole.
 #[derive(Debug)]
 pub(crate) struct ListSplitter {
     chunk: Bytes,
+    /// The last item that was put together of several chunks.
+    item: Bytes,
+    framing: Framing,
+}
+
+/// What has been read of the list.
+#[derive(Debug)]
+struct Framing {
+    /// Where we are in the chunk.
     at: usize,
     place: Place,
     /// What was kept of earlier chunks of the token that is being read.
@@ -71,48 +83,63 @@ impl ListSplitter {
     /// Waits for the first chunk.
     pub(crate) fn new() -> Self {
         let head = ListHead::default();
-        Self { chunk: Bytes::new(), at: 0, place: Place::Start, carry: Vec::new(), head, seen: Seen::default() }
+        let framing = Framing { at: 0, place: Place::Start, carry: Vec::new(), head, seen: Seen::default() };
+        Self { chunk: Bytes::new(), item: Bytes::new(), framing }
     }
 
     /// Takes the next chunk. Every item of the one before must have been taken.
     pub(crate) fn push(&mut self, chunk: Bytes) {
-        debug_assert_eq!(self.at, self.chunk.len(), "items of the last chunk were not taken");
+        debug_assert_eq!(self.framing.at, self.chunk.len(), "items of the last chunk were not taken");
         self.chunk = chunk;
-        self.at = 0;
+        self.framing.at = 0;
     }
 
     /// Returns the next item; `None` when more bytes are needed.
-    pub(crate) fn next_item(&mut self) -> Result<Option<Bytes>, Error> {
-        while self.at < self.chunk.len() {
-            if let Some(item) = self.advance()? {
-                return Ok(Some(item));
+    pub(crate) fn next_item(&mut self) -> Result<Option<Scanned<'_>>, Error> {
+        self.framing.go_to_item(&self.chunk)?;
+        let Place::InItem(skim) = self.framing.place else { return Ok(None) };
+        if self.framing.carry.is_empty() {
+            let rest = &self.chunk[self.framing.at..];
+            let mut scanner = Scanner::new(&rest[..rest.len().min(MAX_OBJECT_BYTES)]);
+            if let Ok(scanned) = Scanned::scan(&mut scanner) {
+                self.framing.at += scanner.at();
+                self.framing.place = Place::CommaOrEndOfItems;
+                return Ok(Some(scanned));
             }
         }
-        Ok(None)
+        // It goes on in the next chunk, or it is not what it should be: then scanning all of it says why.
+        let Some(item) = self.framing.item(&self.chunk, skim)? else { return Ok(None) };
+        self.item = item;
+        Scanned::parse(&self.item).map(Some)
     }
 
     /// Ends the body.
     pub(crate) fn finish(self) -> Result<ListHead, Error> {
-        match self.place {
-            Place::End if self.seen.items || self.seen.metadata => Ok(self.head),
+        let Framing { place, seen, head, .. } = self.framing;
+        match place {
+            Place::End if seen.items || seen.metadata => Ok(head),
             Place::End => Err(Error::NotAList),
             _ => Err(Error::Truncated),
         }
     }
+}
 
-    fn advance(&mut self) -> Result<Option<Bytes>, Error> {
-        match self.place {
-            Place::InKey(skim) => self.key(skim)?,
-            Place::InValue(member, skim) => self.value(member, skim)?,
-            Place::InItem(skim) => return self.item(skim),
-            _ => self.structure()?,
+impl Framing {
+    /// Reads on to the next byte of an item, or to the end of the chunk.
+    fn go_to_item(&mut self, chunk: &Bytes) -> Result<(), Error> {
+        while self.at < chunk.len() {
+            match self.place {
+                Place::InItem(_) => break,
+                Place::InKey(skim) => self.key(chunk, skim)?,
+                Place::InValue(member, skim) => self.value(chunk, member, skim)?,
+                _ => self.structure(chunk[self.at])?,
+            }
         }
-        Ok(None)
+        Ok(())
     }
 
     /// Takes one byte between tokens.
-    fn structure(&mut self) -> Result<(), Error> {
-        let byte = self.chunk[self.at];
+    fn structure(&mut self, byte: u8) -> Result<(), Error> {
         if byte.is_ascii_whitespace() {
             self.at += 1;
             return Ok(());
@@ -135,8 +162,8 @@ impl ListSplitter {
         Ok(())
     }
 
-    fn key(&mut self, skim: Skim) -> Result<(), Error> {
-        let (skim, token) = self.token(skim, Keep::UpTo(MAX_HEAD_BYTES))?;
+    fn key(&mut self, chunk: &Bytes, skim: Skim) -> Result<(), Error> {
+        let (skim, token) = self.token(chunk, skim, Keep::UpTo(MAX_HEAD_BYTES))?;
         let Some(token) = token else {
             self.place = Place::InKey(skim);
             return Ok(());
@@ -159,9 +186,9 @@ impl ListSplitter {
         Ok(())
     }
 
-    fn value(&mut self, member: Member, skim: Skim) -> Result<(), Error> {
+    fn value(&mut self, chunk: &Bytes, member: Member, skim: Skim) -> Result<(), Error> {
         let keep = if member == Member::Other { Keep::Nothing } else { Keep::UpTo(MAX_HEAD_BYTES) };
-        let (skim, token) = self.token(skim, keep)?;
+        let (skim, token) = self.token(chunk, skim, keep)?;
         let Some(token) = token else {
             self.place = Place::InValue(member, skim);
             return Ok(());
@@ -187,24 +214,24 @@ impl ListSplitter {
         Ok(())
     }
 
-    fn item(&mut self, skim: Skim) -> Result<Option<Bytes>, Error> {
-        let (skim, token) = self.token(skim, Keep::UpTo(MAX_OBJECT_BYTES))?;
+    fn item(&mut self, chunk: &Bytes, skim: Skim) -> Result<Option<Bytes>, Error> {
+        let (skim, token) = self.token(chunk, skim, Keep::UpTo(MAX_OBJECT_BYTES))?;
         self.place = if token.is_some() { Place::CommaOrEndOfItems } else { Place::InItem(skim) };
         Ok(token)
     }
 
     /// Reads on in a token; returns it when it is whole.
-    fn token(&mut self, mut skim: Skim, keep: Keep) -> Result<(Skim, Option<Bytes>), Error> {
+    fn token(&mut self, chunk: &Bytes, mut skim: Skim, keep: Keep) -> Result<(Skim, Option<Bytes>), Error> {
         let start = self.at;
-        let ended = skim.read(&self.chunk, &mut self.at);
+        let ended = skim.read(chunk, &mut self.at);
         let Keep::UpTo(limit) = keep else { return Ok((skim, ended.then(Bytes::new))) };
         if self.carry.len() + (self.at - start) > limit {
             return Err(Error::TooLarge { limit });
         }
         if ended && self.carry.is_empty() {
-            return Ok((skim, Some(self.chunk.slice(start..self.at))));
+            return Ok((skim, Some(chunk.slice(start..self.at))));
         }
-        self.carry.extend_from_slice(&self.chunk[start..self.at]);
+        self.carry.extend_from_slice(&chunk[start..self.at]);
         Ok((skim, ended.then(|| Bytes::from(std::mem::take(&mut self.carry)))))
     }
 }
@@ -218,7 +245,7 @@ enum Keep {
 
 /// Where we are in a JSON value that may go on in the next chunk.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Skim {
+struct Skim {
     depth: u32,
     text: Text,
     scalar: bool,
@@ -234,7 +261,7 @@ enum Text {
 
 impl Skim {
     /// Reads from `at` on, and says whether the value has ended there. A number or literal ends before what follows it.
-    pub(super) fn read(&mut self, bytes: &[u8], at: &mut usize) -> bool {
+    fn read(&mut self, bytes: &[u8], at: &mut usize) -> bool {
         while *at < bytes.len() {
             if self.text != Text::Outside {
                 if self.read_text(bytes, at) && self.depth == 0 {

@@ -16,12 +16,14 @@ const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
 #[derive(Debug)]
 pub(crate) struct Scanned<'a> {
     /// The whole object.
-    pub(crate) raw: &'a str,
+    pub(crate) raw: &'a [u8],
     /// `apiVersion`, which items of typed lists lack.
     pub(crate) api_version: Option<Cow<'a, str>>,
     /// `kind`, which items of typed lists lack.
     pub(crate) kind: Option<Cow<'a, str>>,
     fields: Fields<'a>,
+    /// Where the value of `metadata` stands.
+    metadata: Range<usize>,
 }
 
 impl<'a> Scanned<'a> {
@@ -30,7 +32,7 @@ impl<'a> Scanned<'a> {
         if json.len() > MAX_OBJECT_BYTES {
             return Err(Error::TooLarge { limit: MAX_OBJECT_BYTES });
         }
-        let mut scanner = Scanner::new(json)?;
+        let mut scanner = Scanner::new(json);
         let scanned = Self::scan(&mut scanner)?;
         scanner.end()?;
         Ok(scanned)
@@ -38,12 +40,16 @@ impl<'a> Scanned<'a> {
 
     /// Scans the object that comes next.
     pub(super) fn scan(scanner: &mut Scanner<'a>) -> Result<Self, Error> {
-        let (mut api_version, mut kind, mut fields) = (None, None, None);
+        let (mut api_version, mut kind, mut fields, mut metadata) = (None, None, None, 0..0);
         let range = scanner.members(|scanner, _, name| {
             match &*name {
                 "apiVersion" => api_version = optional_text(scanner)?,
                 "kind" => kind = optional_text(scanner)?,
-                "metadata" if fields.is_none() => fields = Some(Fields::scan(scanner)?),
+                "metadata" if fields.is_none() => {
+                    let start = scanner.at();
+                    fields = Some(Fields::scan(scanner)?);
+                    metadata = start..scanner.at();
+                }
                 "metadata" => return Err(Error::Malformed { problem: "`metadata` stands twice", at: scanner.at() }),
                 _ => {
                     scanner.skip()?;
@@ -52,8 +58,9 @@ impl<'a> Scanned<'a> {
             Ok(())
         })?;
         let fields = fields.unwrap_or_default();
-        let fields = Fields { cut: shift(fields.cut, range.start), ..fields };
-        Ok(Self { raw: scanner.slice(range), api_version, kind, fields })
+        let fields = Fields { cut: fields.cut.map(|cut| shift(cut, range.start)), ..fields };
+        let metadata = shift(metadata, range.start);
+        Ok(Self { raw: scanner.slice(range), api_version, kind, fields, metadata })
     }
 
     /// Returns `metadata.resourceVersion`, empty if there is none.
@@ -77,12 +84,12 @@ impl<'a> Scanned<'a> {
         if let Some(field) = self.fields.unusable {
             return Err(Error::Unusable { field });
         }
-        let json = match &self.fields.cut {
-            Some(cut) if managed_fields == ManagedFields::Drop => {
-                [&self.raw.as_bytes()[..cut.start], &self.raw.as_bytes()[cut.end..]].concat()
-            }
-            _ => self.raw.as_bytes().to_vec(),
+        let cut = match managed_fields {
+            ManagedFields::Drop => self.fields.cut.clone().unwrap_or_default(),
+            ManagedFields::Keep => 0..0,
         };
+        let json = [&self.raw[..cut.start], &self.raw[cut.end..]].concat();
+        let place = self.metadata.start..self.metadata.end - cut.len();
         let fields = self.fields;
         let mut labels = fields.labels;
         labels.sort_unstable();
@@ -96,7 +103,7 @@ impl<'a> Scanned<'a> {
             finalizers: fields.finalizers,
             owners: fields.owners,
         };
-        Ok(RawObject { metadata, json: Bytes::from(json) })
+        Ok(RawObject { metadata, json: Bytes::from(json), place })
     }
 }
 
@@ -225,7 +232,7 @@ impl<'a> Fields<'a> {
                 "uid" => uid = self.text(scanner, field)?,
                 "controller" => {
                     let value = scanner.skip()?;
-                    controller = scanner.slice(value) == "true";
+                    controller = scanner.slice(value) == b"true";
                 }
                 _ => {
                     scanner.skip()?;
@@ -267,8 +274,8 @@ impl<'a> Fields<'a> {
     fn integer(&mut self, scanner: &mut Scanner<'a>, field: &'static str) -> Result<Option<i64>, Error> {
         let value = scanner.skip()?;
         let text = scanner.slice(value);
-        let parsed = text.parse().ok();
-        if parsed.is_none() && text != "null" {
+        let parsed = std::str::from_utf8(text).ok().and_then(|text| text.parse().ok());
+        if parsed.is_none() && text != b"null" {
             self.unusable.get_or_insert(field);
         }
         Ok(parsed)
@@ -292,7 +299,7 @@ impl<'a> Fields<'a> {
 
 /// Returns an object that was parsed before with nothing but its type and its metadata; `None` when that is all it has.
 pub(super) fn metadata_json(json: &[u8]) -> Option<Vec<u8>> {
-    let mut scanner = Scanner::new(json).ok()?;
+    let mut scanner = Scanner::new(json);
     let (mut kept, mut dropped) = (vec![b'{'], false);
     let scanned = scanner.members(|scanner, key, name| {
         let value = scanner.skip()?;
@@ -300,7 +307,7 @@ pub(super) fn metadata_json(json: &[u8]) -> Option<Vec<u8>> {
             if kept.len() > 1 {
                 kept.push(b',');
             }
-            kept.extend_from_slice(scanner.slice(key.start..value.end).as_bytes());
+            kept.extend_from_slice(scanner.slice(key.start..value.end));
         } else {
             dropped = true;
         }
@@ -318,6 +325,7 @@ fn optional_text<'a>(scanner: &mut Scanner<'a>) -> Result<Option<Cow<'a, str>>, 
     Ok(None)
 }
 
-fn shift(range: Option<Range<usize>>, by: usize) -> Option<Range<usize>> {
-    range.map(|range| range.start - by..range.end - by)
+/// Counts positions from somewhere further on.
+fn shift(range: Range<usize>, by: usize) -> Range<usize> {
+    range.start.saturating_sub(by)..range.end.saturating_sub(by)
 }

@@ -1,46 +1,56 @@
 //! A strict JSON scanner over one value in memory: positions instead of values, no recursion, no allocation.
+//!
+//! The one walker of this module: whoever looks for something in an object does it with this, and what is skipped on the
+//! way is checked on the way.
 use std::borrow::Cow;
 use std::ops::Range;
 
 use super::Error;
+use super::plain::Plain;
 
 /// Deepest nesting accepted. serde_json decodes 128 levels and the API server 10,000; what lies between can be kept and
 /// handed on, and its decoding fails where somebody asks for it.
 pub(crate) const MAX_NESTING: usize = 1024;
 
-/// Reads JSON from the front to the back.
+/// Reads JSON from the front to the back. What stands behind the value that is read is not looked at.
 #[derive(Clone, Debug)]
 pub(super) struct Scanner<'a> {
-    text: &'a str,
+    json: &'a [u8],
     at: usize,
+    plain: Plain<'a>,
+    /// Of the value that is being skipped.
+    nesting: Nesting,
 }
 
 impl<'a> Scanner<'a> {
-    pub(super) fn new(json: &'a [u8]) -> Result<Self, Error> {
-        match std::str::from_utf8(json) {
-            Ok(text) => Ok(Self { text, at: 0 }),
-            Err(error) => Err(Error::Malformed { problem: "it is not UTF-8", at: error.valid_up_to() }),
-        }
+    pub(super) fn new(json: &'a [u8]) -> Self {
+        Self { json, at: 0, plain: Plain::new(json), nesting: Nesting::default() }
     }
 
     pub(super) fn at(&self) -> usize {
         self.at
     }
 
-    pub(super) fn slice(&self, range: Range<usize>) -> &'a str {
-        &self.text[range]
+    pub(super) fn slice(&self, range: Range<usize>) -> &'a [u8] {
+        &self.json[range]
     }
 
     /// Returns the next byte that is no white space, without taking it.
+    #[inline]
     pub(super) fn peek(&mut self) -> Result<u8, Error> {
         self.space();
-        self.text.as_bytes().get(self.at).copied().ok_or_else(|| self.error("it ends too early"))
+        self.json.get(self.at).copied().ok_or_else(|| self.error("it ends too early"))
     }
 
     /// Takes the next byte that is no white space if it is `expected`.
+    #[inline]
     pub(super) fn take(&mut self, expected: u8) -> bool {
-        self.space();
-        let taken = self.text.as_bytes().get(self.at) == Some(&expected);
+        // Mostly there is no white space.
+        let mut taken = self.json.get(self.at) == Some(&expected);
+        if !taken {
+            self.space();
+            taken = self.json.get(self.at) == Some(&expected);
+        }
         self.at += usize::from(taken);
         taken
     }
@@ -48,7 +58,7 @@ impl<'a> Scanner<'a> {
     /// Checks that nothing follows.
     pub(super) fn end(&mut self) -> Result<(), Error> {
         self.space();
-        if self.at == self.text.len() { Ok(()) } else { Err(self.error("something follows the value")) }
+        if self.at == self.json.len() { Ok(()) } else { Err(self.error("something follows the value")) }
     }
 
     /// Visits the members of the object that comes next: `visit` is called with the position of the key and the key, and
@@ -78,6 +88,25 @@ impl<'a> Scanner<'a> {
         Ok(start..self.at)
     }
 
+    /// Goes to the value of the member of that name in the object that comes next, and says whether there is one.
+    pub(super) fn find(&mut self, name: &str) -> Result<bool, Error> {
+        self.open(b'{', "an object is expected")?;
+        if self.take(b'}') {
+            return Ok(false);
+        }
+        loop {
+            let key = self.string()?;
+            self.close(b':', "a colon is expected")?;
+            if key == name {
+                return Ok(true);
+            }
+            self.skip()?;
+            if !self.take(b',') {
+                return Ok(false);
+            }
+        }
+    }
+
     /// Visits the elements of the array that comes next; `visit` takes each.
     pub(super) fn elements(&mut self, mut visit: impl FnMut(&mut Self) -> Result<(), Error>) -> Result<(), Error> {
         self.open(b'[', "an array is expected")?;
@@ -97,11 +126,11 @@ impl<'a> Scanner<'a> {
         self.space();
         let start = self.at;
         let escaped = self.skip_string()?;
-        let inner = &self.text[start + 1..self.at - 1];
         if !escaped {
-            return Ok(Cow::Borrowed(inner));
+            let inner = std::str::from_utf8(&self.json[start + 1..self.at - 1]);
+            return inner.map(Cow::Borrowed).map_err(|_| Error::Malformed { problem: NO_UTF8, at: start });
         }
-        let decoded = serde_json::from_str(&self.text[start..self.at]);
+        let decoded = serde_json::from_slice(&self.json[start..self.at]);
         decoded
             .map(Cow::Owned)
             .map_err(|_| Error::Malformed { problem: "an escape stands for no character", at: start })
@@ -111,38 +140,50 @@ impl<'a> Scanner<'a> {
     pub(super) fn skip(&mut self) -> Result<Range<usize>, Error> {
         self.space();
         let start = self.at;
-        let mut nesting = Nesting::default();
-        loop {
-            if self.skip_start(&mut nesting)? {
-                continue;
-            }
-            loop {
-                let Some(container) = nesting.innermost() else { return Ok(start..self.at) };
-                if self.take(b',') {
-                    if container == Container::Object {
-                        self.skip_key()?;
-                    }
-                    break;
+        self.nesting.depth = 0;
+        while self.skip_start()? || self.skip_ends()? {}
+        Ok(start..self.at)
+    }
+
+    /// Takes what may stand behind a value: closing brackets, then the comma before the next value. Says whether there is one.
+    #[inline]
+    fn skip_ends(&mut self) -> Result<bool, Error> {
+        while let Some(container) = self.nesting.innermost() {
+            match (self.peek()?, container) {
+                (b',', Container::Array) => {
+                    self.at += 1;
+                    return Ok(true);
                 }
-                match container {
-                    Container::Object => self.close(b'}', "a comma or the end of the object is expected")?,
-                    Container::Array => self.close(b']', "a comma or the end of the array is expected")?,
+                (b',', Container::Object) => {
+                    self.at += 1;
+                    self.skip_key()?;
+                    return Ok(true);
                 }
-                nesting.leave();
+                (b'}', Container::Object) | (b']', Container::Array) => {
+                    self.at += 1;
+                    self.nesting.leave();
+                }
+                (_, Container::Object) => return Err(self.error("a comma or the end of the object is expected")),
+                (_, Container::Array) => return Err(self.error("a comma or the end of the array is expected")),
             }
         }
+        Ok(false)
     }
 
     /// Takes a scalar, an empty container, or the opening of one that is not empty: then the answer is true, and a value
     /// comes next.
-    fn skip_start(&mut self, nesting: &mut Nesting) -> Result<bool, Error> {
+    #[inline]
+    fn skip_start(&mut self) -> Result<bool, Error> {
         match self.peek()? {
+            b'"' => {
+                self.skip_string()?;
+            }
             b'{' => {
                 self.at += 1;
                 if self.take(b'}') {
                     return Ok(false);
                 }
-                nesting.enter(Container::Object).ok_or_else(|| self.error("it is nested too deeply"))?;
+                self.enter(Container::Object)?;
                 self.skip_key()?;
                 return Ok(true);
             }
@@ -151,11 +192,8 @@ impl<'a> Scanner<'a> {
                 if self.take(b']') {
                     return Ok(false);
                 }
-                nesting.enter(Container::Array).ok_or_else(|| self.error("it is nested too deeply"))?;
+                self.enter(Container::Array)?;
                 return Ok(true);
-            }
-            b'"' => {
-                self.skip_string()?;
             }
             b'-' | b'0'..=b'9' => self.skip_number()?,
             _ => self.skip_literal()?,
@@ -163,6 +201,11 @@ impl<'a> Scanner<'a> {
         Ok(false)
     }
 
+    fn enter(&mut self, container: Container) -> Result<(), Error> {
+        self.nesting.enter(container).ok_or_else(|| self.error("it is nested too deeply"))
+    }
+
+    #[inline]
     fn skip_key(&mut self) -> Result<(), Error> {
         self.space();
         self.skip_string()?;
@@ -170,36 +213,54 @@ impl<'a> Scanner<'a> {
     }
 
     /// Takes a string and says whether it holds an escape.
+    #[inline]
     fn skip_string(&mut self) -> Result<bool, Error> {
-        let bytes = self.text.as_bytes();
-        if bytes.get(self.at) != Some(&b'"') {
+        if self.json.get(self.at) != Some(&b'"') {
             return Err(self.error("a string is expected"));
         }
-        let (mut at, mut escaped) = (self.at + 1, false);
+        let end = self.plain.end(self.at + 1);
+        if self.json.get(end) == Some(&b'"') {
+            self.at = end + 1;
+            return Ok(false);
+        }
+        self.skip_strange(end)
+    }
+
+    /// Takes the rest of a string with something else than plain characters at `at`.
+    #[inline(never)]
+    fn skip_strange(&mut self, mut at: usize) -> Result<bool, Error> {
+        let (json, start) = (self.json, self.at + 1);
+        let (mut escaped, mut foreign) = (false, false);
         loop {
-            match bytes.get(at) {
+            match json.get(at) {
                 Some(b'"') => break,
                 Some(b'\\') => {
                     escaped = true;
-                    at += match bytes.get(at + 1) {
+                    at += match json.get(at + 1) {
                         Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => 2,
-                        Some(b'u')
-                            if bytes.len() > at + 5 && bytes[at + 2..at + 6].iter().all(u8::is_ascii_hexdigit) =>
-                        {
+                        Some(b'u') if json.len() > at + 5 && json[at + 2..at + 6].iter().all(u8::is_ascii_hexdigit) => {
                             6
                         }
                         _ => return Err(Error::Malformed { problem: "an escape is not one of JSON", at }),
                     };
                 }
                 Some(0..0x20) => return Err(Error::Malformed { problem: "a string holds a control character", at }),
-                Some(_) => at += 1,
+                Some(0x80..) => {
+                    foreign = true;
+                    at += 1;
+                }
+                Some(_) => at = self.plain.end(at),
                 None => return Err(Error::Malformed { problem: "a string does not end", at }),
             }
+        }
+        if foreign && let Err(error) = std::str::from_utf8(&json[start..at]) {
+            return Err(Error::Malformed { problem: NO_UTF8, at: start + error.valid_up_to() });
         }
         self.at = at + 1;
         Ok(escaped)
     }
 
+    #[inline]
     fn skip_number(&mut self) -> Result<(), Error> {
         let _ = self.take(b'-');
         match self.digits() {
@@ -207,15 +268,15 @@ impl<'a> Scanner<'a> {
             (2.., b'0') => return Err(self.error("a number starts with zero")),
             _ => {}
         }
-        if self.text.as_bytes().get(self.at) == Some(&b'.') {
+        if self.json.get(self.at) == Some(&b'.') {
             self.at += 1;
             if self.digits().0 == 0 {
                 return Err(self.error("a digit is expected"));
             }
         }
-        if let Some(b'e' | b'E') = self.text.as_bytes().get(self.at) {
+        if let Some(b'e' | b'E') = self.json.get(self.at) {
             self.at += 1;
-            if let Some(b'+' | b'-') = self.text.as_bytes().get(self.at) {
+            if let Some(b'+' | b'-') = self.json.get(self.at) {
                 self.at += 1;
             }
             if self.digits().0 == 0 {
@@ -226,16 +287,17 @@ impl<'a> Scanner<'a> {
     }
 
     /// Takes digits and returns how many, and the first.
+    #[inline]
     fn digits(&mut self) -> (usize, u8) {
-        let rest = &self.text.as_bytes()[self.at..];
+        let rest = &self.json[self.at..];
         let count = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
         self.at += count;
         (count, rest.first().copied().unwrap_or_default())
     }
 
     fn skip_literal(&mut self) -> Result<(), Error> {
-        for literal in ["true", "false", "null"] {
-            if self.text.as_bytes()[self.at..].starts_with(literal.as_bytes()) {
+        for literal in [&b"true"[..], b"false", b"null"] {
+            if self.json[self.at..].starts_with(literal) {
                 self.at += literal.len();
                 return Ok(());
             }
@@ -248,20 +310,28 @@ impl<'a> Scanner<'a> {
         Ok(self.at - 1)
     }
 
+    #[inline]
     fn close(&mut self, byte: u8, problem: &'static str) -> Result<(), Error> {
         if self.take(byte) { Ok(()) } else { Err(self.error(problem)) }
     }
 
+    #[inline(always)]
     fn space(&mut self) {
-        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.text.as_bytes().get(self.at) {
+        if self.json.get(self.at).is_none_or(|byte| *byte > b' ') {
+            return;
+        }
+        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.json.get(self.at) {
             self.at += 1;
         }
     }
 
+    #[cold]
     fn error(&self, problem: &'static str) -> Error {
         Error::Malformed { problem, at: self.at }
     }
 }
+
+const NO_UTF8: &str = "it is not UTF-8";
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Container {
@@ -270,7 +340,7 @@ enum Container {
 }
 
 /// The open containers, one bit each: hostile nesting costs no memory.
-#[derive(Default)]
+#[derive(Clone, Debug, Default)]
 struct Nesting {
     bits: [u64; MAX_NESTING / 64],
     depth: usize,

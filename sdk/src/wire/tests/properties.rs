@@ -115,6 +115,8 @@ proptest! {
         let raw = RawObject::parse(&write(&object, pretty)).unwrap();
         object["metadata"].as_object_mut().unwrap().remove("managedFields");
         prop_assert_eq!(serde_json::from_slice::<Value>(raw.json()).unwrap(), object.clone());
+        let metadata = &raw.json()[raw.metadata_place()];
+        prop_assert_eq!(&serde_json::from_slice::<Value>(metadata).unwrap(), &object["metadata"]);
         prop_assert_eq!(raw.metadata().key.name(), object["metadata"]["name"].as_str().unwrap());
         prop_assert_eq!(raw.metadata().key.namespace(), object["metadata"]["namespace"].as_str());
         prop_assert_eq!(raw.metadata().labels.len(), object["metadata"]["labels"].as_object().unwrap().len());
@@ -161,7 +163,7 @@ proptest! {
         for (line, object) in lines.iter().zip(&objects) {
             let event = Event::parse(line).unwrap();
             prop_assert_eq!(event.r#type, EventType::Modified);
-            prop_assert_eq!(serde_json::from_str::<Value>(event.object.raw).unwrap(), object.clone());
+            prop_assert_eq!(serde_json::from_slice::<Value>(event.object.raw).unwrap(), object.clone());
         }
     }
 
@@ -183,7 +185,7 @@ proptest! {
         let list = json!({"kind": "PodList", "metadata": {"resourceVersion": "8"}, "items": objects});
         let body = damage(write(&list, false), &edits);
         if let Ok((items, _)) = split_list(&body, size) {
-            prop_assert!(items.iter().map(Bytes::len).sum::<usize>() <= body.len());
+            prop_assert!(items.iter().map(Vec::len).sum::<usize>() <= body.len());
             for item in items {
                 let _ = RawObject::parse(&item);
             }

@@ -2,13 +2,13 @@
 use super::super::*;
 
 /// Feeds `body` in chunks of `size` bytes; returns items and head.
-pub(super) fn split_list(body: &[u8], size: usize) -> Result<(Vec<Bytes>, list::ListHead), Error> {
+pub(super) fn split_list(body: &[u8], size: usize) -> Result<(Vec<Vec<u8>>, list::ListHead), Error> {
     let mut splitter = ListSplitter::new();
     let mut items = Vec::new();
     for chunk in body.chunks(size.max(1)) {
         splitter.push(Bytes::copy_from_slice(chunk));
         while let Some(item) = splitter.next_item()? {
-            items.push(item);
+            items.push(item.raw.to_vec());
         }
     }
     splitter.finish().map(|head| (items, head))
