@@ -1,5 +1,4 @@
 //! Writes: server-side apply of children, status, conditions and finalizers, each skipped when it is proven a no-op.
-use std::any::TypeId;
 use std::sync::{Arc, PoisonError};
 
 use serde_json::{Value, json};
@@ -8,11 +7,12 @@ use crate::client::Client;
 use crate::clock;
 use crate::declare::View;
 use crate::declare::crd::StatusSchema;
-use crate::resource::{Kind, ObjectKey, ResourceType, ResourceVersion};
-use crate::store::decode::redact;
+use crate::resource::{ObjectKey, ResourceType, ResourceVersion};
 use crate::wire::RawObject;
 
+mod child;
 mod contain;
+mod deletion;
 mod desired;
 mod digest;
 mod echo;
@@ -23,25 +23,28 @@ mod fingerprint;
 mod memory;
 mod own;
 mod request;
+mod select;
 mod send;
 mod status;
 mod views;
 
+pub(crate) use child::{Applied, Caches, Made};
+pub use deletion::Deletion;
 pub(crate) use desired::{DESIRED_HASH, Desired, Owner};
 pub(crate) use echo::Change;
 pub use error::Error;
 pub(crate) use finalizer::{Held, Holder};
 pub(crate) use memory::{Foreign, PrimaryMemory};
 pub(crate) use own::Sight;
+pub(crate) use select::{Labels, Selected, selects};
 pub(crate) use status::Statement;
 pub(crate) use views::Views;
 
-use contain::contains;
 use digest::Digest;
 use fields::{FieldSet, Interner};
 use fingerprint::{Decision, Fingerprint, Live, decide};
-use memory::{Child, FinalizerMemory, FinalizerWrite, Memory};
-use send::{Effect, Write};
+use memory::{FinalizerMemory, FinalizerWrite, Memory};
+use send::Write;
 
 /// Returns a short hash of `value`: the same in every process and for every build, whatever the order of its keys.
 ///
@@ -73,15 +76,6 @@ pub(crate) struct Writer {
     memory: Memory,
     views: Views,
     sets: Interner,
-}
-
-/// A child as it is now.
-#[derive(Debug)]
-pub(crate) enum Applied<C> {
-    /// As the API server answered.
-    Answer(Arc<C>),
-    /// As it is cached.
-    Cached(Arc<RawObject>),
 }
 
 /// The primary whose status is written.
@@ -127,102 +121,6 @@ impl Writer {
     /// Drops what is remembered of a primary that is gone.
     pub(crate) fn forget(&self, primary: &ObjectKey) {
         self.memory.forget(primary);
-    }
-
-    /// Applies a child of `owner`, unless the memory of the last answer or the cached child prove that nothing would
-    /// change. `cached` looks the child up and says how much of it is cached; `view` says so of one that is not yet.
-    pub(crate) async fn apply<C: Kind>(
-        &self,
-        owner: &Owner,
-        child: &C,
-        view: View,
-        cached: impl FnOnce(&ObjectKey) -> Option<(Arc<RawObject>, View)>,
-    ) -> Result<Applied<C>, Error> {
-        let desired = Desired::build(child, owner)?;
-        let resource = ResourceType::of::<C>();
-        let (live, view) = match cached(&desired.key) {
-            Some((live, view)) => (Some(live), view),
-            None => (None, view),
-        };
-        if let Some(live) = &live {
-            refuse_foreign(&resource, owner, live)?;
-        }
-        let id = (TypeId::of::<C>(), desired.key.clone());
-        let memory = self.memory.of(&owner.key);
-        let mut known = lock(&memory.children).get(&id);
-        let decision =
-            decide(&mut known.fingerprint, desired.digest, live.as_deref().map(Live::from), view, |object| {
-                is_proven(object, &desired)
-            });
-        if let (Decision::Current | Decision::Behind, Some(live)) = (decision, live) {
-            let answer = known.answer.clone().and_then(|answer| answer.downcast::<C>().ok());
-            if decision == Decision::Current && view == View::Full {
-                known.answer = None;
-            }
-            lock(&memory.children).put(id, known.clone());
-            let needed = decision == Decision::Behind || view == View::Metadata;
-            return Ok(match answer {
-                Some(answer) if needed => Applied::Answer(answer),
-                _ => Applied::Cached(live),
-            });
-        }
-        let request = request::apply(&resource, &desired.key, None, &self.manager, &desired.form);
-        // Without an answer it is not known what arrived, so what was remembered before proves nothing any longer.
-        lock(&memory.children).remove(&id);
-        let (key, primary) = (&desired.key, &owner.key);
-        let write = Write { verb: "apply", resource: &resource, key, primary, effect: Effect::Child };
-        let answer = self.send(write, request).await?;
-        let paths = FieldSet::applied_by(&self.manager, None, &answer).map(|set| self.sets.intern(set));
-        let fingerprint = Fingerprint::of_answer(desired.digest, &answer, paths, view);
-        let typed: C = serde_json::from_value(answer).map_err(|source| Error::Answer {
-            verb: "apply",
-            kind: resource.kind,
-            key: desired.key,
-            source: redact(source),
-        })?;
-        let typed = Arc::new(typed);
-        let mut child = Child::default();
-        child.fingerprint = Some(fingerprint);
-        child.answer = Some(typed.clone());
-        lock(&memory.children).put(id, child);
-        Ok(Applied::Answer(typed))
-    }
-
-    /// Deletes a child of `owner`; one that is gone or going is deleted already.
-    pub(crate) async fn delete<C: Kind>(
-        &self,
-        owner: &Owner,
-        key: &ObjectKey,
-        cached: Option<Arc<RawObject>>,
-    ) -> Result<(), Error> {
-        let resource = ResourceType::of::<C>();
-        let id = (TypeId::of::<C>(), key.clone());
-        let memory = self.memory.of(&owner.key);
-        let known = lock(&memory.children).get(&id);
-        let uid: Box<str> = match (cached, known.fingerprint) {
-            (Some(live), known) => {
-                let metadata = live.metadata();
-                if metadata.controller().is_none_or(|controller| controller.uid != owner.uid) {
-                    return Err(foreign(&resource, &live));
-                }
-                // A newer life of ours that the cache does not show yet.
-                let newer = known.filter(|known| known.is_newer_than(&metadata.resource_version));
-                if newer.is_none() && metadata.deleting {
-                    return Ok(());
-                }
-                newer.map_or_else(|| metadata.uid.clone(), |known| known.uid().into())
-            }
-            // Made by us a moment ago and not cached yet.
-            (None, Some(known)) => known.uid().into(),
-            (None, None) => return Ok(()),
-        };
-        lock(&memory.children).remove(&id);
-        let effect = Effect::Delete { uid: &uid };
-        let write = Write { verb: "delete", resource: &resource, key, primary: &owner.key, effect };
-        match self.send(write, request::delete(&resource, key, &uid)).await {
-            Err(Error::Request { source, .. }) if source.is_not_found() => Ok(()),
-            result => result.map(|_| ()),
-        }
     }
 
     /// States one condition; the others that this controller stated stay.
@@ -358,12 +256,6 @@ impl Subject<'_> {
     }
 }
 
-/// What a restart has for proof: the last operator wanted the same, and the live object still holds it.
-fn is_proven(live: &Value, desired: &Desired) -> bool {
-    let hash = live["metadata"]["annotations"].get(DESIRED_HASH);
-    hash == desired.form["metadata"]["annotations"].get(DESIRED_HASH) && contains(live, &desired.form)
-}
-
 fn status_form(primary: &Owner, status: Value) -> Value {
     let mut metadata = json!({"name": primary.key.name(), "uid": primary.uid});
     if let Some(namespace) = primary.key.namespace() {
@@ -375,23 +267,6 @@ fn status_form(primary: &Owner, status: Value) -> Value {
         "metadata": metadata,
         "status": status,
     })
-}
-
-/// Server-side apply would be refused for a second controller, with a message that does not say what to do.
-fn refuse_foreign(resource: &ResourceType, owner: &Owner, live: &RawObject) -> Result<(), Error> {
-    match live.metadata().controller() {
-        Some(controller) if controller.uid != owner.uid => Err(foreign(resource, live)),
-        _ => Ok(()),
-    }
-}
-
-fn foreign(resource: &ResourceType, live: &RawObject) -> Error {
-    let metadata = live.metadata();
-    let owner = match metadata.controller() {
-        Some(owner) => format!("{} {} (uid {})", owner.kind, owner.name, owner.uid),
-        None => "nobody".to_owned(),
-    };
-    Error::ControlledByOther { kind: resource.kind.clone(), key: metadata.key.clone(), owner }
 }
 
 /// What the locks guard is valid after any panic: single values, replaced whole.

@@ -49,9 +49,10 @@
 //! | two dependents return a child of one kind and name | neither is overwritten by the other: a terminal error names both |
 //!
 //! A child carries the annotation `kubewright.dev/dependent: controller/dependent`. Only what this primary controls **and**
-//! this controller's graph made is ever deleted, by uid: children that [`Context::apply`] made stay, and so do foreign
-//! ones. Children of a dependent that is no longer in the graph are deleted as long as another dependent has their kind;
-//! after the last one of a kind is gone, nobody watches the kind, and they stay until the primary goes.
+//! this controller's graph made is ever deleted, by uid and version: one that has changed meanwhile is a conflict and is
+//! looked at again. Children that [`Context::apply`] made stay, and so do foreign ones. Children of a dependent that is no
+//! longer in the graph are deleted as long as another dependent has their kind; after the last one of a kind is gone,
+//! nobody watches the kind, and they stay until the primary goes.
 //!
 //! # Readiness
 //!

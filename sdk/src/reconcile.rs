@@ -13,7 +13,8 @@ pub(crate) mod dispatch;
 
 pub mod error;
 
-pub use context::{Context, Owned, Watched};
+pub use crate::apply::Deletion;
+pub use context::{Context, Creation, Owned, Watched};
 pub use dispatch::{ReconcileFn, from_fn};
 pub use error::{Error, Result};
 

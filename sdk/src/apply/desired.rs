@@ -148,9 +148,7 @@ fn own(
         _ => Vec::new(),
     };
     owners.retain(|reference| reference.get("uid").and_then(Value::as_str) != Some(&*owner.uid));
-    if let Some(other) = owners.iter().find(|reference| reference.get("controller") == Some(&Value::Bool(true))) {
-        let text = |name: &str| other.get(name).and_then(Value::as_str).unwrap_or("?");
-        let other = format!("{} {} (uid {})", text("kind"), text("name"), text("uid"));
+    if let Some(other) = controller(&owners).map(named) {
         return Err(Error::ControlledByOther { kind: resource.kind.clone(), key: key.clone(), owner: other });
     }
     owners.push(json!({
@@ -163,6 +161,17 @@ fn own(
     }));
     metadata.insert("ownerReferences".to_owned(), owners.into());
     Ok(())
+}
+
+/// Returns the owner reference that says it is the controller.
+pub(super) fn controller(owners: &[Value]) -> Option<&Value> {
+    owners.iter().find(|reference| reference.get("controller") == Some(&Value::Bool(true)))
+}
+
+/// Names an owner as messages do.
+pub(super) fn named(owner: &Value) -> String {
+    let text = |name: &str| owner.get(name).and_then(Value::as_str).unwrap_or("?");
+    format!("{} {} (uid {})", text("kind"), text("name"), text("uid"))
 }
 
 fn remove_hash(metadata: &mut Map<String, Value>) {

@@ -48,6 +48,19 @@ pub enum Error {
         #[source]
         source: serde_json::Error,
     },
+    /// No cache of its kind would ever show the child, so that each reconcile would find it missing and apply it again.
+    #[error(
+        "{kind} {key} would never be seen again: owns({kind}, ..) watches only {watched}; give the child what is asked \
+         for, or have owns({kind}, ..) ask for less"
+    )]
+    Unseen {
+        /// Kind of the child.
+        kind: String,
+        /// Key of the child.
+        key: ObjectKey,
+        /// What is watched, as far as the child is not that.
+        watched: String,
+    },
     /// Another owner controls the child.
     #[error("{kind} {key} is controlled by {owner}: give the child another name, or wait until that owner is gone")]
     ControlledByOther {

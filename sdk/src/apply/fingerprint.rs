@@ -121,6 +121,11 @@ impl Fingerprint {
         &self.uid
     }
 
+    /// Returns the newest version at which the object was seen to be as desired.
+    pub(crate) fn version(&self) -> &ResourceVersion {
+        &self.version
+    }
+
     /// Says whether the write came after `version`.
     pub(crate) fn is_newer_than(&self, version: &ResourceVersion) -> bool {
         self.version.compare(version) == Some(Ordering::Greater)

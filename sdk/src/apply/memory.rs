@@ -5,7 +5,9 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use crate::resource::{ObjectKey, ResourceVersion};
+use serde_json::Value;
+
+use crate::resource::{Kind, ObjectKey, ResourceVersion};
 
 use super::echo::Echoes;
 use super::fingerprint::Fingerprint;
@@ -136,13 +138,35 @@ pub(crate) struct Children {
     clock: u64,
 }
 
+/// A child as the API server answered, whatever its type.
+pub(crate) trait Answer: Any + fmt::Debug + Send + Sync {
+    /// Returns it as JSON.
+    fn json(&self) -> Option<Value>;
+}
+
+impl<C: Kind> Answer for C {
+    fn json(&self) -> Option<Value> {
+        serde_json::to_value(self).ok()
+    }
+}
+
 /// What is remembered of one child.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Child {
     pub(crate) fingerprint: Option<Fingerprint>,
-    /// The typed answer, as long as the cache can not give it.
-    pub(crate) answer: Option<Arc<dyn Any + Send + Sync>>,
-    used: u64,
+    /// The answer, as long as the cache can not give it.
+    pub(crate) answer: Option<Arc<dyn Answer>>,
+    /// The views that are certain to show it.
+    pub(crate) shown: Vec<usize>,
+    pub(super) used: u64,
+}
+
+impl Child {
+    /// Returns the answer, if it is kept.
+    pub(crate) fn answer_as<C: Kind>(&self) -> Option<Arc<C>> {
+        let answer: Arc<dyn Any + Send + Sync> = self.answer.clone()?;
+        answer.downcast().ok()
+    }
 }
 
 impl Children {
@@ -160,6 +184,14 @@ impl Children {
             oldest.and_then(|id| self.entries.remove(&id));
         }
         self.entries.insert(id, child);
+    }
+
+    /// Returns the children whose answer is kept, with the version that was answered or seen since.
+    pub(crate) fn answered(&self) -> impl Iterator<Item = (&ObjectKey, &Child, &ResourceVersion, &Arc<dyn Answer>)> {
+        let entries = self.entries.iter();
+        entries.filter_map(|((_, key), child)| {
+            Some((key, child, child.fingerprint.as_ref()?.version(), child.answer.as_ref()?))
+        })
     }
 
     /// Forgets a child.

@@ -1,7 +1,7 @@
 //! The HTTP requests of the write side: server-side apply, merge patch, delete. Built here, sent by the client.
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{Method, Request};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::resource::{ObjectKey, ResourceType};
 
@@ -44,15 +44,20 @@ pub(crate) fn merge_patch(
     request(Method::PATCH, uri, "application/merge-patch+json", patch)
 }
 
-/// Builds the deletion of exactly the object with this uid; its own children go in the background.
-pub(crate) fn delete(resource: &ResourceType, key: &ObjectKey, uid: &str) -> http::Result<Request<Vec<u8>>> {
-    let options = json!({
-        "apiVersion": "v1",
-        "kind": "DeleteOptions",
-        "preconditions": {"uid": uid},
-        "propagationPolicy": "Background",
-    });
-    request(Method::DELETE, resource.object_path(key), "application/json", &options)
+/// Builds a server-side apply that is validated and admitted, and not stored.
+pub(crate) fn dry_run(
+    resource: &ResourceType,
+    key: &ObjectKey,
+    manager: &str,
+    form: &Value,
+) -> http::Result<Request<Vec<u8>>> {
+    let uri = format!("{}?fieldManager={manager}&force=true&dryRun=All", resource.object_path(key));
+    request(Method::PATCH, uri, "application/apply-patch+yaml", form)
+}
+
+/// Builds a deletion.
+pub(crate) fn delete(resource: &ResourceType, key: &ObjectKey, options: &Value) -> http::Result<Request<Vec<u8>>> {
+    request(Method::DELETE, resource.object_path(key), "application/json", options)
 }
 
 /// Builds the read of one object.
@@ -73,6 +78,7 @@ fn request(method: Method, uri: String, content_type: &str, body: &Value) -> htt
 mod tests {
     use super::*;
     use k8s_openapi::api::apps::v1::Deployment;
+    use serde_json::json;
 
     #[test]
     fn requests_are_what_the_api_server_documents() {
@@ -85,9 +91,12 @@ mod tests {
         );
         assert_eq!(apply.headers()[CONTENT_TYPE], "application/apply-patch+yaml");
         assert_eq!(apply.body(), br#"{"a":1}"#);
-        let delete = delete(&resource, &key, "u").unwrap();
+        let dry_run = dry_run(&resource, &key, "site.example.com", &json!({"a": 1})).unwrap();
+        assert_eq!(dry_run.uri().query(), Some("fieldManager=site.example.com&force=true&dryRun=All"));
+        assert_eq!((dry_run.method(), dry_run.body()), (&Method::PATCH, apply.body()));
+        let delete = delete(&resource, &key, &json!({"preconditions": {"uid": "u"}})).unwrap();
         assert_eq!((delete.method(), delete.uri().query()), (&Method::DELETE, None));
-        assert!(String::from_utf8_lossy(delete.body()).contains(r#""preconditions":{"uid":"u"}"#));
+        assert_eq!(delete.body(), br#"{"preconditions":{"uid":"u"}}"#);
     }
 
     #[test]

@@ -38,6 +38,8 @@ pub(super) enum Effect<'a> {
     Primary,
     /// Deletes the object with this uid.
     Delete { uid: &'a str },
+    /// Changes nothing, whatever the answer: a dry run.
+    Nothing,
 }
 
 impl Writer {
@@ -47,13 +49,14 @@ impl Writer {
         request: http::Result<http::Request<Vec<u8>>>,
     ) -> Result<Value, Error> {
         let request = request.map_err(|error| write.unsendable(&error))?;
-        let mut sent = Sent::new(write, &self.views, self.memory.of(write.primary));
+        let noted = !matches!(write.effect, Effect::Nothing);
+        let mut sent = noted.then(|| Sent::new(write, &self.views, self.memory.of(write.primary)));
         let body: Bytes = self.client.write(request).await.map_err(|source| {
-            sent.failed(&source);
+            sent.iter_mut().for_each(|sent| sent.failed(&source));
             write.failed(source)
         })?;
         let answer = write.decode(&body)?;
-        sent.answered(&answer);
+        sent.iter_mut().for_each(|sent| sent.answered(&answer));
         Ok(answer)
     }
 
@@ -62,7 +65,7 @@ impl Writer {
         self.get(Write::to("read", resource, key)).await
     }
 
-    async fn get(&self, read: Write<'_>) -> Result<Value, Error> {
+    pub(super) async fn get(&self, read: Write<'_>) -> Result<Value, Error> {
         let request = request::get(read.resource, read.key).map_err(|error| read.unsendable(&error))?;
         let body = self.client.read(request).await.map_err(|source| read.failed(source))?;
         read.decode(&body)
@@ -219,12 +222,12 @@ impl<'a> Write<'a> {
     fn doubt(&self) -> Doubt {
         let uid = match self.effect {
             Effect::Delete { uid } => Some(uid.into()),
-            Effect::Child | Effect::Primary => None,
+            Effect::Child | Effect::Primary | Effect::Nothing => None,
         };
         Doubt { resource: self.resource.clone(), key: self.key.clone(), uid }
     }
 
-    fn failed(&self, source: client::Error) -> Error {
+    pub(super) fn failed(&self, source: client::Error) -> Error {
         Error::Request {
             verb: self.verb,
             kind: self.resource.kind.clone(),

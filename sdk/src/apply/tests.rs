@@ -1,4 +1,5 @@
 //! The writer against an API server of a few lines: which requests are sent, and which are not.
+use std::any::TypeId;
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::sync::Mutex;
@@ -9,8 +10,12 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::client::Body;
 use serde_json::Map;
 
+use super::memory::ChildId;
 use super::*;
+use crate::declare::View;
+use crate::resource::Kind;
 
+mod child;
 mod status;
 
 /// Server-side apply as far as the writer can tell: merge, own what was sent, bump the version when something changed.
@@ -22,10 +27,21 @@ pub(crate) struct Api {
     pub(crate) fail_next: Option<u16>,
     /// Takes the next request in and never answers it.
     pub(crate) hang_next: bool,
+    /// Begins lists and does not end them.
+    pub(crate) hold_lists: bool,
 }
 
 impl Api {
     fn answer(&mut self, method: &Method, uri: &http::Uri, body: &[u8]) -> (u16, Value) {
+        let stored = (self.objects.clone(), self.version);
+        let answer = self.store_and_answer(method, uri, body);
+        if uri.query().is_some_and(|query| query.contains("dryRun=All")) {
+            (self.objects, self.version) = stored;
+        }
+        answer
+    }
+
+    fn store_and_answer(&mut self, method: &Method, uri: &http::Uri, body: &[u8]) -> (u16, Value) {
         let query = uri.query().unwrap_or_default();
         let manager = query.split('&').find_map(|pair| pair.strip_prefix("fieldManager=")).unwrap_or_default();
         self.log.push(format!("{method} {} {manager}", uri.path()).trim_end().to_owned());
@@ -42,13 +58,23 @@ impl Api {
         match (method.as_str(), present) {
             ("GET", Some(object)) => (200, object),
             ("DELETE", Some(_)) if body["preconditions"]["uid"] != current["uid"] => failure(409),
+            ("DELETE", Some(_))
+                if body["preconditions"].get("resourceVersion").is_some_and(|it| *it != current["resourceVersion"]) =>
+            {
+                failure(409)
+            }
             ("DELETE", Some(object)) => {
                 self.objects.remove(path);
                 (200, object)
             }
-            ("PATCH", Some(_)) if given(&body, "uid").is_some_and(|uid| *uid != current["uid"]) => failure(409),
             ("PATCH", Some(_)) if given(&body, "resourceVersion").is_some_and(|v| *v != current["resourceVersion"]) => {
                 failure(409)
+            }
+            // The uid of a status is not looked at, and that of an object can not be changed.
+            ("PATCH", Some(_))
+                if subresource.is_empty() && given(&body, "uid").is_some_and(|uid| *uid != current["uid"]) =>
+            {
+                failure(422)
             }
             ("PATCH", Some(object)) if query.contains("force") => {
                 (200, self.applied(path, object, &body, manager, subresource))
@@ -68,6 +94,7 @@ impl Api {
     fn applied(&mut self, path: &str, mut object: Value, body: &Value, manager: &str, subresource: &str) -> Value {
         let before = object.clone();
         let mut sent = body.clone();
+        sent["metadata"].as_object_mut().unwrap().remove("resourceVersion");
         for field in ["uid", "name", "namespace"] {
             if !subresource.is_empty() {
                 sent["metadata"].as_object_mut().unwrap().remove(field);
@@ -179,17 +206,21 @@ impl World {
     }
 
     async fn apply(&self, data: &str, cached: Option<Arc<RawObject>>) -> Result<Arc<ConfigMap>, Error> {
-        let child: ConfigMap =
-            serde_json::from_value(json!({"metadata": {"name": "child"}, "data": {"a": data}})).unwrap();
-        Ok(match self.writer.apply(&self.primary, &child, View::Full, |_| Some((cached?, View::Full))).await? {
-            Applied::Answer(child) => child,
-            Applied::Cached(object) => Arc::new(serde_json::from_slice(object.json()).unwrap()),
-        })
+        self.apply_for(&self.primary, data, cached).await
+    }
+
+    async fn apply_for(
+        &self,
+        owner: &Owner,
+        data: &str,
+        cached: Option<Arc<RawObject>>,
+    ) -> Result<Arc<ConfigMap>, Error> {
+        Ok(read(self.writer.apply(owner, &child(data), &Shown(cached)).await?))
     }
 
     async fn delete(&self, cached: Option<Arc<RawObject>>) -> Result<(), Error> {
-        let key = ObjectKey::namespaced("web", "child");
-        self.writer.delete::<ConfigMap>(&self.primary, &key, cached).await
+        let (_, key) = id();
+        self.writer.delete::<ConfigMap>(&self.primary, &key, cached, &Deletion::default()).await
     }
 
     fn subject(&self, cached: Option<Arc<RawObject>>) -> Subject<'_> {
@@ -204,6 +235,36 @@ impl World {
     fn holder(&self) -> Holder {
         let object: ConfigMap = serde_json::from_slice(self.cached(PRIMARY).unwrap().json()).unwrap();
         Holder::of(&object)
+    }
+}
+
+/// A cache of everything that shows this of the child.
+struct Shown(Option<Arc<RawObject>>);
+
+impl Caches for Shown {
+    fn find(&self, _: &ObjectKey) -> Option<(Arc<RawObject>, View)> {
+        Some((self.0.clone()?, self.view()))
+    }
+    fn view(&self) -> View {
+        View::Full
+    }
+    fn missed(&self, _: &ObjectKey, _: &Labels) -> Option<String> {
+        None
+    }
+}
+
+fn child(data: &str) -> ConfigMap {
+    serde_json::from_value(json!({"metadata": {"name": "child"}, "data": {"a": data}})).unwrap()
+}
+
+fn id() -> ChildId {
+    (TypeId::of::<ConfigMap>(), ObjectKey::namespaced("web", "child"))
+}
+
+fn read<C: Kind>(applied: Applied<C>) -> Arc<C> {
+    match applied {
+        Applied::Answer(child) => child,
+        Applied::Cached(object) => Arc::new(serde_json::from_slice(object.json()).unwrap()),
     }
 }
 
@@ -361,7 +422,7 @@ async fn deletion_is_of_exactly_one_life() {
     assert_eq!(world.requests().len(), 3, "gone is success");
     world.apply("x", None).await.unwrap();
     let stale = world.writer.memory.of(&world.primary.key);
-    lock(&stale.children).remove(&(TypeId::of::<ConfigMap>(), ObjectKey::namespaced("web", "child")));
+    lock(&stale.children).remove(&id());
     assert!(world.delete(cached).await.expect_err("another life").is_conflict());
 }
 

@@ -6,9 +6,10 @@ use tokio::sync::watch;
 
 use crate::informer::{InformerStatus, SharedInformer};
 use crate::reflector::Target;
-use crate::resource::{ObjectKey, ResourceType};
+use crate::resource::{ObjectKey, ResourceType, ResourceVersion};
 
 use super::own::Need;
+use super::select::{Labels, Selected, labels, selects};
 
 /// The informers of one controller, by number: each namespace of one that holds several is a view of its own, because it
 /// has a watch of its own.
@@ -26,15 +27,11 @@ impl View {
     fn target(&self) -> &Target {
         &self.informer.targets()[self.part]
     }
-}
 
-/// Whether the object at a key is among what an informer watches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Watched {
-    Yes,
-    No,
-    /// Only the API server could tell.
-    Perhaps,
+    /// Says whether an object is among what is watched, unless it is of another kind.
+    fn selects(&self, resource: &ResourceType, key: &ObjectKey, labels: &Labels) -> Option<Selected> {
+        (self.target().resource == *resource).then(|| selects(self.target(), key, labels))
+    }
 }
 
 impl Views {
@@ -54,17 +51,36 @@ impl Views {
     ///
     /// Those of which this is not certain are left out: nobody may wait for what never comes.
     pub(super) fn showing(&self, resource: &ResourceType, key: &ObjectKey, object: &Value) -> Vec<usize> {
-        self.numbers(|view| match watched(view.target(), resource, key, object) {
-            Watched::Yes => true,
-            Watched::No => false,
+        let labels = labels(object);
+        self.numbers(|view| match view.selects(resource, key, &labels) {
+            Some(Selected::Yes) => true,
+            Some(Selected::Elsewhere(_)) | None => false,
             // A change of what is cached shows in any case, be it as a deletion.
-            Watched::Perhaps => view.informer.uid(key).is_some(),
+            Some(Selected::Unlabelled(_) | Selected::Perhaps) => view.informer.uid(key).is_some(),
         })
     }
 
     /// Returns the views that may show an object under `key`.
     pub(super) fn watching(&self, resource: &ResourceType, key: &ObjectKey) -> Vec<usize> {
-        self.numbers(|view| watched(view.target(), resource, key, &Value::Null) != Watched::No)
+        let is_elsewhere = |selected| matches!(selected, Selected::Elsewhere(_));
+        self.numbers(|view| view.selects(resource, key, &Labels::new()).is_some_and(|selected| !is_elsewhere(selected)))
+    }
+
+    /// Returns the views that hold an object under `key`.
+    pub(super) fn holding(&self, resource: &ResourceType, key: &ObjectKey) -> Vec<usize> {
+        let mut watching = self.watching(resource, key);
+        watching.retain(|&view| self.uid(view, key).is_some());
+        watching
+    }
+
+    /// Says whether a view shows every change up to `version`. Of a version that does not compare nobody can tell: yes.
+    pub(super) fn has_passed(&self, view: usize, version: &ResourceVersion) -> bool {
+        self.shows(view, Need::Version(version))
+    }
+
+    /// Returns the views of an informer.
+    pub(super) fn of_informer<'a>(&'a self, informer: &'a Arc<SharedInformer>) -> impl Iterator<Item = usize> + 'a {
+        (0..self.0.len()).filter(|&number| Arc::ptr_eq(&self.0[number].informer, informer))
     }
 
     /// Returns the uid of the object that a view shows under `key`.
@@ -98,16 +114,5 @@ impl Views {
 
     fn numbers(&self, wanted: impl Fn(&View) -> bool) -> Vec<usize> {
         (0..self.0.len()).filter(|&number| wanted(&self.0[number])).collect()
-    }
-}
-
-fn watched(target: &Target, resource: &ResourceType, key: &ObjectKey, _object: &Value) -> Watched {
-    let elsewhere = target.namespace.as_deref().is_some_and(|namespace| key.namespace() != Some(namespace));
-    if target.resource != *resource || elsewhere {
-        return Watched::No;
-    }
-    match (&target.labels, &target.fields) {
-        (None, None) => Watched::Yes,
-        _ => Watched::Perhaps,
     }
 }

@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::apply::{self, Desired, Owner};
+use crate::apply::{self, Deletion, Desired, Owner};
 use crate::declare::{OwnedBy, Primary};
 use crate::reconcile::{Context, Error, Result};
 use crate::resource::{Kind, ObjectKey, ResourceType, Scope};
@@ -141,9 +141,14 @@ pub(super) trait Node<P>: Send + Sync {
     ) -> Result<Vec<Box<dyn Child<P>>>>;
     /// Returns the keys of the cached children of this kind that the primary controls.
     fn cached(&self, cx: &Context<P>) -> Result<Vec<ObjectKey>>;
-    /// Returns which dependent of this controller made a cached child, if one did.
-    fn origin(&self, cx: &Context<P>, key: &ObjectKey) -> Result<Option<String>>;
-    fn delete<'a>(&'a self, cx: &'a Context<P>, key: &'a ObjectKey) -> BoxFuture<'a, Result<()>>;
+    /// Returns which dependent of this controller made a cached child, if one did, and how to delete what was looked at.
+    fn origin(&self, cx: &Context<P>, key: &ObjectKey) -> Result<Option<(String, Deletion)>>;
+    fn delete<'a>(
+        &'a self,
+        cx: &'a Context<P>,
+        key: &'a ObjectKey,
+        deletion: &'a Deletion,
+    ) -> BoxFuture<'a, Result<()>>;
 }
 
 /// One desired child without its kind.
@@ -210,16 +215,23 @@ impl<P: Primary, C: OwnedBy<P>> Node<P> for Dependent<P, C> {
         cx.children::<C>()
     }
 
-    fn origin(&self, cx: &Context<P>, key: &ObjectKey) -> Result<Option<String>> {
+    fn origin(&self, cx: &Context<P>, key: &ObjectKey) -> Result<Option<(String, Deletion)>> {
         let Some(live) = cx.child::<C>(key)? else { return Ok(None) };
         let marks: Marked = serde_json::from_slice(live.json()).map_err(redact)?;
         let mark = marks.metadata.annotations.and_then(|annotations| annotations.dependent);
         let own = mark.as_deref().and_then(|mark| mark.strip_prefix(cx.controller())?.strip_prefix('/'));
-        Ok(own.map(str::to_owned))
+        let metadata = live.metadata();
+        let deletion = || Deletion::background().of(&metadata.uid, metadata.resource_version.clone());
+        Ok(own.map(|own| (own.to_owned(), deletion())))
     }
 
-    fn delete<'a>(&'a self, cx: &'a Context<P>, key: &'a ObjectKey) -> BoxFuture<'a, Result<()>> {
-        Box::pin(cx.delete_child::<C>(key))
+    fn delete<'a>(
+        &'a self,
+        cx: &'a Context<P>,
+        key: &'a ObjectKey,
+        deletion: &'a Deletion,
+    ) -> BoxFuture<'a, Result<()>> {
+        Box::pin(cx.delete_child::<C>(key, deletion))
     }
 }
 

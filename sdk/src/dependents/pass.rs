@@ -3,6 +3,7 @@ use std::any::{Any, TypeId};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use crate::apply::Deletion;
 use crate::declare::Primary;
 use crate::reconcile::error::Class;
 use crate::reconcile::{Context, Error, Result};
@@ -36,6 +37,8 @@ struct Stray {
     /// A node of its kind.
     kind: usize,
     key: ObjectKey,
+    /// Of what was looked at: a child that has changed since may be somebody else's.
+    deletion: Deletion,
 }
 
 impl<'a, P: Primary> Pass<'a, P> {
@@ -96,7 +99,7 @@ impl<'a, P: Primary> Pass<'a, P> {
         for (stray, may_go) in strays.iter().zip(may_go) {
             let node = &self.graph.nodes[stray.kind];
             self.leaving.push(named(&**node, &stray.key));
-            if may_go && let Err(error) = node.delete(self.cx, &stray.key).await {
+            if may_go && let Err(error) = node.delete(self.cx, &stray.key, &stray.deletion).await {
                 self.undeletable.get_or_insert(error.to_string());
                 self.fail(error);
             }
@@ -160,10 +163,10 @@ impl<'a, P: Primary> Pass<'a, P> {
                 if self.claims.contains_key(&(node.kind_id(), key.clone())) {
                     continue;
                 }
-                let Some(origin) = node.origin(self.cx, &key)? else { continue };
+                let Some((origin, deletion)) = node.origin(self.cx, &key)? else { continue };
                 let node = self.graph.nodes.iter().position(|node| node.name() == origin);
                 if node.is_none_or(|node| self.is_known(node)) {
-                    strays.push(Stray { node, kind, key });
+                    strays.push(Stray { node, kind, key, deletion });
                 }
             }
         }

@@ -292,6 +292,26 @@ async fn a_stale_cache_does_not_delete_the_next_life_of_a_child() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_child_that_has_changed_since_it_was_looked_at_is_looked_at_again_before_it_is_deleted() {
+    let world = World::settled(book(&["one", "two"])).await;
+    world.respec(book(&["two"])).await;
+    let one = format!("{MAPS}/one");
+    let hand_to = |owner: &'static str| {
+        world.edit(&one, |page| page["metadata"]["annotations"]["kubewright.dev/dependent"] = json!(owner));
+    };
+    // Another controller's now, and the cache does not know yet.
+    hand_to("library/pages");
+    assert_eq!(world.run().await.unwrap_err().class(), error::Class::Conflict);
+    assert!(world.exists("one"));
+    world.catch_up().await;
+    assert_eq!(world.run().await.unwrap(), ["status"], "it is left alone");
+    hand_to("book/pages");
+    world.catch_up().await;
+    assert_eq!(world.run().await.unwrap(), ["-one"]);
+    assert!(!world.exists("one"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn several_children_go_in_reverse_order() {
     let world = World::settled(json!({"texts": ["one", "two"], "index": true, "title": "contents"})).await;
     world.edit(BOOK, |book| book["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z"));

@@ -1,22 +1,42 @@
 //! What a reconcile may read and write: exactly what its operator declares.
-use std::collections::BTreeSet;
+//!
+//! # Writes
+//!
+//! | method of [`Context`] | request | a lost race | what the next reconcile waits for | verbs of the role |
+//! |---|---|---|---|---|
+//! | [`apply`](Context::apply) of a child that is cached | server-side apply, or none where it would change nothing | none: the API server applies to what there is. Where nobody controlled the child, it must be the version that was cached: else a conflict | the version answered, in every cache that shows it | `patch` |
+//! | `apply` of one that is not cached | server-side apply that only creates; where there is an object it is read, and then as above | an object that another controls: a transient error that names the owner. One that came and went: a conflict | as above | `patch`, `create`, `get` |
+//! | [`create`](Context::create) | none where the child is cached, else server-side apply that only creates, and a read where there is an object | as above; that there is an object is an outcome, [`Creation::Exists`] | the version answered; nothing where it existed | `patch`, `create`, `get` |
+//! | [`dry_run`](Context::dry_run) | as `apply`, never skipped, with `dryRun=All` | as `apply` | nothing | `patch`, `create`, `get` |
+//! | [`delete`](Context::delete) | DELETE of the uid | another object under that name: a conflict. One that is gone is deleted | that the uid is gone or going | `delete` |
+//! | [`delete_with`](Context::delete_with) | DELETE of the uid, of the version that was looked at, with a propagation policy | as above; a child that has changed since: a conflict | as above | `delete` |
+//! | [`set_status`](Context::set_status), [`set_condition`](Context::set_condition) | server-side apply of the status by a field manager of their own, or none | a primary that is gone: a conflict | the version answered | `patch` of the status |
+//! | the finalizer, by itself | merge patch of the version that was looked at | a conflict; removal looks again, three times | the version answered | `patch` of the primary |
+//!
+//! Conflicts are run again soon and quietly. Other refusals of the API server, 422 included, are transient and backed off:
+//! what it refuses today may be accepted when a CRD, a quota or a webhook has changed. Errors that only a change of the
+//! primary or of the operator can end are terminal. After an answer that did not come, or a 5xx, the next reconcile first
+//! reads what became of it ([`ReadYourWrites`](crate::controller::ReadYourWrites)).
 use std::sync::Arc;
 
-use crate::apply::{Applied, Owner, PrimaryMemory, Statement, Subject};
-use crate::declare::{OwnedBy, Primary, Role, View};
+use crate::apply::{Owner, PrimaryMemory, Statement, Subject};
+use crate::declare::Primary;
 use crate::informer::declared::DeclaredLister;
-use crate::resource::{Kind, ObjectKey, ResourceType};
-use crate::store::decode::decode;
-use crate::store::lister::Lister;
+use crate::resource::{Kind, ObjectKey};
 
 use super::error::{Error, Result};
 
 mod children;
+mod creation;
+mod parts;
 mod related;
 pub(crate) mod shared;
+mod writes;
 
+pub use creation::Creation;
 pub use related::{Owned, Watched};
 
+use related::Written;
 use shared::Shared;
 
 /// The number of the view of the primaries: the first that a writer is told of.
@@ -63,50 +83,6 @@ impl<P: Primary> Context<P> {
     /// knows nothing of its requests.
     pub fn client(&self) -> kube::Client {
         self.shared.writer().client().kube()
-    }
-
-    /// Applies a child by server-side apply, skipped when nothing would change. Returns the live child.
-    ///
-    /// Fills in the namespace (that of the primary), the owner reference and the field manager, and takes over fields
-    /// that others set. Fields left out of `child` are given up: the API server removes or resets them. `status`,
-    /// nulls and what only the API server sets are not sent.
-    ///
-    /// Skipped when the answer to the last apply of the same child, or the cached child itself, proves that nothing would
-    /// change; other writers' changes to fields of their own are no change.
-    ///
-    /// # Errors
-    /// What the API server answered. Terminal for a child without a name or of another namespace; transient while
-    /// another object controls the child.
-    pub async fn apply<C: OwnedBy<P>>(&self, child: C) -> Result<Arc<C>> {
-        let parts = self.declared::<C>()?;
-        let cached = |key: &ObjectKey| parts.iter().find_map(|(lister, view)| Some((lister.raw(key)?, *view)));
-        Ok(match self.shared.writer().apply(&self.primary, &child, parts[0].1, cached).await? {
-            Applied::Answer(child) => child,
-            Applied::Cached(object) => {
-                let key = &object.metadata().key;
-                match parts.iter().find_map(|(lister, _)| lister.get(key).transpose()) {
-                    Some(child) => child?,
-                    // It vanished between the two looks; what was seen is as true as any later answer.
-                    None => Arc::new(decode(&object)?),
-                }
-            }
-        })
-    }
-
-    /// Deletes a child of this primary by name; one that does not exist, or is being deleted, is deleted already.
-    ///
-    /// The name is looked up in the namespace of the primary, for a cluster-scoped primary among all its children.
-    ///
-    /// # Errors
-    /// What the API server answered; refuses children of others.
-    pub async fn delete<C: OwnedBy<P>>(&self, name: &str) -> Result<()> {
-        let parts = self.declared::<C>()?;
-        let keys: BTreeSet<_> =
-            parts.iter().flat_map(|(lister, _)| self.owned_view(lister.clone()).keys_of(name)).collect();
-        for key in keys {
-            self.delete_child::<C>(&key).await?;
-        }
-        Ok(())
     }
 
     /// Sets one condition of the status, with observedGeneration; skipped when nothing would change.
@@ -159,7 +135,12 @@ impl<P: Primary> Context<P> {
     #[doc(hidden)]
     pub fn owned<C: Kind>(&self, slot: usize) -> Owned<C> {
         self.memory.note_read(self.shared.view(slot));
-        self.owned_view(self.shared.lister(slot))
+        let written = Written {
+            writer: Arc::clone(self.shared.writer()),
+            memory: Arc::clone(&self.memory),
+            informer: Arc::clone(&self.shared.relations()[slot]),
+        };
+        Owned::new(self.shared.lister(slot), written, &self.primary, self.shared.undecodable())
     }
 
     /// Returns the watched objects of kind `C` declared at `slot`. Generated code calls it.
@@ -170,23 +151,6 @@ impl<P: Primary> Context<P> {
     pub fn watched<C: Kind>(&self, slot: usize) -> Watched<C> {
         self.memory.note_read(self.shared.view(slot));
         Watched::new(self.shared.lister(slot), &self.primary, self.shared.undecodable())
-    }
-
-    fn owned_view<C: Kind>(&self, lister: Lister<C>) -> Owned<C> {
-        Owned::new(lister, &self.primary, self.shared.undecodable())
-    }
-
-    /// The parts of kind `C` that are owned, at least one: a kind may be declared several times, each narrowed.
-    fn declared<C: OwnedBy<P>>(&self) -> Result<Vec<(Lister<C>, View)>> {
-        let resource = ResourceType::of::<C>();
-        let relations = self.shared.declaration().relations.iter().enumerate();
-        let owned = relations.filter(|(_, relation)| relation.role == Role::Owns && relation.resource == resource);
-        let parts: Vec<_> = owned.map(|(slot, relation)| (self.shared.lister(slot), relation.narrow.view)).collect();
-        if parts.is_empty() {
-            let message = format!("{} does not declare owns({})", self.primary.resource.kind, resource.kind);
-            return Err(Error::new(message).terminal());
-        }
-        Ok(parts)
     }
 
     fn subject(&self) -> Subject<'_> {

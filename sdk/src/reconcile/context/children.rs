@@ -1,7 +1,7 @@
 //! The cached children of one primary, by kind: what the graph of dependents looks at and deletes.
 use std::sync::Arc;
 
-use crate::apply::Owner;
+use crate::apply::{Deletion, Owner};
 use crate::declare::{OwnedBy, Primary};
 use crate::resource::ObjectKey;
 use crate::wire::RawObject;
@@ -27,9 +27,9 @@ impl<P: Primary> Context<P> {
 
     /// Returns the keys of the cached children of kind `C` that this primary controls, each once, in order.
     pub(crate) fn children<C: OwnedBy<P>>(&self) -> Result<Vec<ObjectKey>> {
-        let parts = self.declared::<C>()?;
+        let parts = self.parts::<C>()?;
         let mut keys: Vec<_> =
-            parts.iter().flat_map(|(lister, _)| lister.keys_controlled_by(&self.primary.uid)).collect();
+            parts.listers().flat_map(|lister| lister.keys_controlled_by(&self.primary.uid)).collect();
         keys.sort_unstable();
         keys.dedup();
         Ok(keys)
@@ -37,12 +37,12 @@ impl<P: Primary> Context<P> {
 
     /// Returns a child as it is cached.
     pub(crate) fn child<C: OwnedBy<P>>(&self, key: &ObjectKey) -> Result<Option<Arc<RawObject>>> {
-        Ok(self.declared::<C>()?.iter().find_map(|(lister, _)| lister.raw(key)))
+        Ok(self.parts::<C>()?.raw(key))
     }
 
     /// Deletes one child; one that is gone or going is deleted already.
-    pub(crate) async fn delete_child<C: OwnedBy<P>>(&self, key: &ObjectKey) -> Result<()> {
+    pub(crate) async fn delete_child<C: OwnedBy<P>>(&self, key: &ObjectKey, deletion: &Deletion) -> Result<()> {
         let cached = self.child::<C>(key)?;
-        Ok(self.shared.writer().delete::<C>(&self.primary, key, cached).await?)
+        Ok(self.shared.writer().delete::<C>(&self.primary, key, cached, deletion).await?)
     }
 }

@@ -99,6 +99,9 @@ impl Source for Relist {
                 for object in objects {
                     deltas.push(Delta::Listed(Arc::new(RawObject::parse(object.as_bytes()).unwrap()))).await.unwrap();
                 }
+                while api.lock().unwrap().hold_lists {
+                    tick.changed().await.unwrap();
+                }
                 deltas.push(Delta::Replaced(ResourceVersion::new(&version))).await.unwrap();
                 status.send_modify(|status| status.synced = true);
                 tick.changed().await.unwrap();
