@@ -1,4 +1,5 @@
 //! Informers, operators and their writes, in one process with the trial, on the real Kubernetes control plane.
+mod children;
 mod controllers;
 mod dependents;
 mod echoes;
@@ -21,6 +22,7 @@ use controlplane::harness::{Trial, run};
 fn main() -> std::process::ExitCode {
     let trials = caches().into_iter().chain(reconciles()).chain(writes());
     run(trials
+        .chain(children::trials())
         .chain(controllers::trials())
         .chain(dependents::trials())
         .chain(sharing::trials())

@@ -62,7 +62,9 @@ impl CounterReconciler for Counters {
     async fn reconcile(&self, counter: Arc<Counter>, cx: CounterContext) -> Result<Action> {
         let key = cx.key().to_string();
         let known = self.0.acknowledged.lock().unwrap().get(&key).copied().unwrap_or_default();
-        let child = cx.config_maps().owned().first().and_then(|child| child.data.as_ref()?.get("round")?.parse().ok());
+        // From the cache alone: `owned` shows own writes that the cache does not.
+        let child = cx.config_maps().lister().get(cx.key())?;
+        let child = child.and_then(|child| child.data.as_ref()?.get("round")?.parse().ok());
         let read = (child.unwrap_or(0), counter.status.as_ref().map_or(0, |status| status.round));
         self.0.reconciles.fetch_add(1, Ordering::SeqCst);
         if read.0 < known.0 || read.1 < known.1 {

@@ -10,7 +10,7 @@ use crate::store::lister::{DecodeError, Lister};
 
 use super::shared::Undecodable;
 
-/// The children of one kind: as they are cached, and as this reconcile has just made them.
+/// The children of one kind: as they are cached, and as this operator has just made them.
 ///
 /// What [`Context::apply`](super::Context::apply) or [`create`](super::Context::create) was answered stands in for what the
 /// cache shows until the cache has come as far: whoever applies a child and then asks whether all children are ready does
