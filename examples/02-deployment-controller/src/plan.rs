@@ -151,7 +151,9 @@ impl<'a> Draft<'a> {
             1 => self.members_mut().find(|member| member.replicas > 0),
             _ => return self.scale_several(),
         };
-        only.into_iter().for_each(|member| member.scale(limits.desired, &limits));
+        // One that has the size already must still learn which it is for, or the change of size never ends: a rollout
+        // can grow a ReplicaSet to a size that is only asked for afterwards. Upstream stands still there.
+        only.into_iter().for_each(|member| member.resize(limits.desired, &limits));
     }
 
     fn scale_several(&mut self) {

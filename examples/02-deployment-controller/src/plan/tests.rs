@@ -107,6 +107,16 @@ fn a_paused_pass_scales_and_rolls_nothing_out() {
     );
 }
 
+/// A rollout grew the new ReplicaSet to two of three, and then two are asked for. Nothing was left to write, while the
+/// memory of three said that a change of size was under way: no rollout went on from there.
+#[test]
+fn a_size_that_a_rollout_has_reached_already_is_still_noted() {
+    let mut world = World::new(2, Updates::Rolling { surge: 1, unavailable: 1 });
+    world.add_set(0, 2, 2);
+    let writes: Vec<String> = plan(&world.observed()).writes.iter().map(describe).collect();
+    assert_eq!(writes, ["change set-0 desired-replicas=2 max-replicas=3"]);
+}
+
 #[test]
 fn what_a_deployment_says_reaches_its_newest_set() {
     let image = world::template(0);
