@@ -14,6 +14,8 @@ use crate::wire::RawObject;
 
 mod arena;
 
+mod bytes;
+
 mod chains;
 
 mod codec;
@@ -23,6 +25,10 @@ mod condition;
 mod contents;
 
 pub(crate) mod decode;
+
+mod diff;
+
+mod exemplars;
 
 mod hot;
 
@@ -38,6 +44,8 @@ pub mod options;
 
 mod packed;
 
+mod packing;
+
 mod parts;
 
 pub mod query;
@@ -45,6 +53,8 @@ pub mod query;
 mod record;
 
 pub mod selector;
+
+mod segment;
 
 mod splice;
 

@@ -4,6 +4,8 @@
 //! anew. Each in an allocation of its own, they would leave holes that records of other sizes do not fill. Here what is left
 //! of a segment moves once a quarter of it is unused.
 
+use super::segment::Segment;
+
 /// Most bytes of one segment: hundreds of records, so that an open one costs little, and little enough to be moved at
 /// once. A larger record has a segment of its own.
 const SEGMENT: usize = 256 * 1024;
@@ -27,7 +29,7 @@ pub(super) struct Place {
 /// Records, each with the number of its owner, who is told when it moves.
 #[derive(Default)]
 pub(super) struct Arena {
-    segments: Vec<Segment>,
+    segments: Vec<Records>,
     /// Segments without memory.
     free: Vec<u32>,
     /// Where records are added.
@@ -39,8 +41,8 @@ pub(super) struct Arena {
 }
 
 #[derive(Default)]
-struct Segment {
-    bytes: Vec<u8>,
+struct Records {
+    bytes: Segment,
     unused: usize,
 }
 
@@ -50,9 +52,9 @@ impl Arena {
         let segment = self.room(HEADER + record.len());
         let bytes = &mut self.segments[segment as usize].bytes;
         let offset = bytes.len() as u32;
-        bytes.extend_from_slice(&owner.to_le_bytes());
-        bytes.extend_from_slice(&(record.len() as u32).to_le_bytes());
-        bytes.extend_from_slice(record);
+        bytes.push(&owner.to_le_bytes());
+        bytes.push(&(record.len() as u32).to_le_bytes());
+        bytes.push(record);
         Place { segment, offset }
     }
 
@@ -71,7 +73,7 @@ impl Arena {
     pub(super) fn remove(&mut self, place: Place) {
         let size = HEADER + self.get(place).len();
         self.assign(place, NOBODY);
-        let Segment { bytes, unused } = &mut self.segments[place.segment as usize];
+        let Records { bytes, unused } = &mut self.segments[place.segment as usize];
         *unused += size;
         if *unused == bytes.len() {
             self.release(place.segment);
@@ -86,7 +88,7 @@ impl Arena {
     pub(super) fn compact(&mut self, mut moved: impl FnMut(u32, Place)) {
         let Some(sparse) = self.sparse.take() else { return };
         self.open = self.open.filter(|&open| open != sparse);
-        let Segment { bytes, .. } = std::mem::take(&mut self.segments[sparse as usize]);
+        let Records { bytes, .. } = std::mem::take(&mut self.segments[sparse as usize]);
         self.bytes -= bytes.capacity();
         let mut rest = &bytes[..];
         while !rest.is_empty() {
@@ -100,20 +102,27 @@ impl Arena {
         self.release(sparse);
     }
 
+    /// Chooses a segment to be moved by [`Arena::compact`] of which an eighth is unused, if there is one.
+    pub(super) fn find_sparse(&mut self) -> bool {
+        let sparse = |segment: &Records| segment.unused > segment.bytes.capacity() / 8;
+        self.sparse = self.segments.iter().position(sparse).map(|found| found as u32);
+        self.sparse.is_some()
+    }
+
     /// Returns how many bytes are allocated.
     pub(super) fn memory(&self) -> usize {
-        self.bytes + self.segments.capacity() * size_of::<Segment>() + self.free.capacity() * size_of::<u32>()
+        self.bytes + self.segments.capacity() * size_of::<Records>() + self.free.capacity() * size_of::<u32>()
     }
 
     /// Returns a segment with room for so many bytes.
     fn room(&mut self, size: usize) -> u32 {
-        let fits = |segment: &Segment| segment.bytes.capacity() - segment.bytes.len() >= size;
+        let fits = |segment: &Records| segment.bytes.capacity() - segment.bytes.len() >= size;
         if let Some(open) = self.open.filter(|&open| fits(&self.segments[open as usize])) {
             return open;
         }
-        let bytes = Vec::with_capacity(size.max((self.bytes / 4).clamp(FIRST_SEGMENT, SEGMENT)));
+        let bytes = Segment::with_capacity(size.max((self.bytes / 4).clamp(FIRST_SEGMENT, SEGMENT)));
         self.bytes += bytes.capacity();
-        let segment = Segment { bytes, unused: 0 };
+        let segment = Records { bytes, unused: 0 };
         let new = match self.free.pop() {
             Some(free) => {
                 self.segments[free as usize] = segment;

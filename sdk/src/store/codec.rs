@@ -6,6 +6,9 @@ use zstd::zstd_safe::{self, DCtx, DDict};
 
 use crate::wire::MAX_OBJECT_BYTES;
 
+use super::diff;
+use super::exemplars::{self, Exemplars};
+use super::packing::Packing;
 use super::splice::Parts;
 
 /// The fastest level that finds what a dictionary offers: levels above gain a few bytes for a third more time.
@@ -34,6 +37,7 @@ pub(super) struct Dictionary {
 #[derive(Clone, Default)]
 pub(super) struct Dictionaries {
     known: Vec<Arc<Dictionary>>,
+    exemplars: Exemplars,
     contexts: Arc<Contexts>,
 }
 
@@ -59,6 +63,11 @@ impl Dictionaries {
         Some(number)
     }
 
+    /// Returns the same with other exemplars.
+    pub(super) fn with_exemplars(&self, exemplars: Exemplars) -> Self {
+        Self { known: self.known.clone(), exemplars, contexts: Arc::clone(&self.contexts) }
+    }
+
     /// Returns the numbers of all dictionaries.
     pub(super) fn numbers(&self) -> impl Iterator<Item = u8> {
         self.known.iter().map(|known| known.number)
@@ -69,12 +78,39 @@ impl Dictionaries {
         self.known.retain(|known| known.number != number);
     }
 
-    /// Returns the bytes that were packed, in a buffer of `unpacker`.
-    pub(super) fn unpack<'a>(&self, number: u8, packed: &'a [u8], unpacker: &'a mut Unpacker) -> &'a [u8] {
+    /// Returns the text that was packed, in a buffer of `unpacker`.
+    pub(super) fn unpack<'a>(&'a self, packing: Packing, packed: &'a [u8], unpacker: &'a mut Unpacker) -> &'a [u8] {
+        let Unpacker { decoder, frame, text, whole } = unpacker;
+        let text = self.decompress(packing.dictionary, packed, decoder, frame, text);
+        if packing.exemplar == exemplars::NONE {
+            return text;
+        }
+        whole.clear();
+        let exemplar = self.exemplars.get(packing.exemplar);
+        if !exemplar.is_some_and(|exemplar| diff::read(exemplar, text, whole)) {
+            report_damage();
+            whole.clear();
+        }
+        whole
+    }
+
+    /// Returns what was packed, which may be the difference to an exemplar.
+    pub(super) fn residue<'a>(&self, packing: Packing, packed: &'a [u8], unpacker: &'a mut Unpacker) -> &'a [u8] {
+        let Unpacker { decoder, frame, text, .. } = unpacker;
+        self.decompress(packing.dictionary, packed, decoder, frame, text)
+    }
+
+    fn decompress<'a>(
+        &self,
+        number: u8,
+        packed: &'a [u8],
+        decoder: &mut DCtx<'static>,
+        frame: &mut Vec<u8>,
+        text: &'a mut Vec<u8>,
+    ) -> &'a [u8] {
         if number == PLAIN {
             return packed;
         }
-        let Unpacker { decoder, frame, text } = unpacker;
         frame.clear();
         frame.extend_from_slice(&MAGIC);
         frame.extend_from_slice(packed);
@@ -84,8 +120,7 @@ impl Dictionaries {
         let known = self.known.iter().find(|known| known.number == number);
         let unpacked = known.is_some_and(|known| decoder.decompress_using_ddict(text, frame, &known.decoder).is_ok());
         if !unpacked {
-            // What stands here was packed by this process; only damaged memory can come to this.
-            tracing::error!("a cached object does not unpack: restart the operator");
+            report_damage();
             text.clear();
         }
         text
@@ -101,7 +136,8 @@ impl Dictionaries {
 
     /// Returns how many bytes the dictionaries and the waiting contexts take.
     pub(super) fn memory(&self) -> usize {
-        self.known.iter().map(|known| known.decoder.sizeof()).sum::<usize>() + self.contexts.memory()
+        let decoders = self.known.iter().map(|known| known.decoder.sizeof()).sum::<usize>();
+        decoders + self.exemplars.memory() + self.contexts.memory()
     }
 }
 
@@ -119,6 +155,7 @@ pub(super) struct Unpacker {
     decoder: DCtx<'static>,
     frame: Vec<u8>,
     text: Vec<u8>,
+    whole: Vec<u8>,
 }
 
 #[derive(Default)]
@@ -128,7 +165,7 @@ impl Contexts {
     fn take(&self) -> Context {
         let waiting = self.lock().pop();
         waiting.unwrap_or_else(|| Context {
-            unpacker: Unpacker { decoder: DCtx::create(), frame: Vec::new(), text: Vec::new() },
+            unpacker: Unpacker { decoder: DCtx::create(), frame: Vec::new(), text: Vec::new(), whole: Vec::new() },
             parts: Parts::default(),
             json: Vec::new(),
         })
@@ -137,6 +174,7 @@ impl Contexts {
     fn give_back(&self, mut context: Context) {
         shrink(&mut context.unpacker.frame);
         shrink(&mut context.unpacker.text);
+        shrink(&mut context.unpacker.whole);
         shrink(&mut context.json);
         let mut waiting = self.lock();
         if waiting.len() < KEPT_CONTEXTS {
@@ -146,7 +184,8 @@ impl Contexts {
 
     fn memory(&self) -> usize {
         let size = |Context { unpacker, json, .. }: &Context| {
-            unpacker.decoder.sizeof() + unpacker.frame.capacity() + unpacker.text.capacity() + json.capacity()
+            let Unpacker { decoder, frame, text, whole } = unpacker;
+            decoder.sizeof() + frame.capacity() + text.capacity() + whole.capacity() + json.capacity()
         };
         self.lock().iter().map(size).sum()
     }
@@ -154,6 +193,11 @@ impl Contexts {
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Context>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What is stored was packed by this process; only damaged memory can come to this.
+fn report_damage() {
+    tracing::error!("a cached object does not unpack: restart the operator");
 }
 
 /// The packing side: one context with one dictionary.

@@ -9,11 +9,13 @@ use crate::resource::{ObjectKey, ResourceVersion};
 
 use super::arena::{Arena, Place};
 use super::chains::{Indexes, Link, Members, NONE, grow};
-use super::codec::{Dictionaries, PLAIN, shrink};
+use super::codec::{Dictionaries, shrink};
+use super::exemplars;
 use super::index::{BUILT_IN, BY_CONTROLLER, BY_NAMESPACE, Projection, Values};
 use super::memory::MemoryUsage;
 use super::names::Names;
 use super::packed::Packed;
+use super::packing::Packing;
 use super::record;
 use super::text::{Text, TextRef};
 use super::walk::{Paused, SlabPlace};
@@ -31,6 +33,10 @@ pub(super) struct Contents {
     pub(super) packer_bytes: usize,
     /// How many entries each dictionary packed.
     packed_by: Box<[u32; 256]>,
+    /// How many entries are differences to each exemplar, by number.
+    alike: Vec<u32>,
+    /// Whether there is an exemplar since the last look that no entry is a difference to any more.
+    idle: bool,
     /// Never ahead of the entries.
     pub(super) version: ResourceVersion,
     /// What the next write is marked with.
@@ -77,6 +83,8 @@ impl Contents {
             dictionaries: Arc::default(),
             packer_bytes: 0,
             packed_by: Box::new([0; 256]),
+            alike: Vec::new(),
+            idle: false,
             version: ResourceVersion::default(),
             stamp: 0,
             records: Arena::default(),
@@ -248,12 +256,14 @@ impl Contents {
         self.shrink();
     }
 
-    /// Replaces the body of an entry by the same content, packed by `number`. Nothing else changes.
-    pub(super) fn repack(&mut self, entry: u32, number: u8, body: &[u8]) {
+    /// Replaces the body of an entry by the same content, packed in another way. Nothing else changes.
+    pub(super) fn repack(&mut self, entry: u32, packing: Packing, body: &[u8]) {
         let mut record = std::mem::take(&mut self.scratch);
         record.clear();
-        record::write_with_body(self.record(entry), number, body, &mut record);
-        self.replace(entry, &record);
+        record::write_with_body(self.record(entry), packing, body, &mut record);
+        // All records are about to be replaced: what is not would move over and over.
+        self.discard(self.entries[entry as usize].place);
+        self.entries[entry as usize].place = self.keep(entry, &record);
         shrink(&mut record);
         self.scratch = record;
     }
@@ -261,6 +271,21 @@ impl Contents {
     /// Returns how many entries a dictionary packed.
     pub(super) fn packed_by(&self, number: u8) -> u32 {
         self.packed_by[usize::from(number)]
+    }
+
+    /// Returns how many entries are differences to an exemplar.
+    pub(super) fn alike(&self, exemplar: u16) -> u32 {
+        self.alike.get(usize::from(exemplar)).copied().unwrap_or_default()
+    }
+
+    /// Says whether some exemplar may have lost its last entry since this was asked.
+    pub(super) fn take_idle(&mut self) -> bool {
+        std::mem::take(&mut self.idle)
+    }
+
+    /// Returns how many bytes the records take.
+    pub(super) fn record_bytes(&self) -> usize {
+        self.records.memory()
     }
 
     /// Moves the version, never backwards where versions compare.
@@ -351,18 +376,33 @@ impl Contents {
     }
 
     fn keep(&mut self, entry: u32, record: &[u8]) -> Place {
-        let packed = &mut self.packed_by[usize::from(dictionary(record))];
-        *packed = packed.wrapping_add(1);
+        let Packing { dictionary, exemplar } = Packing::of(record);
+        self.packed_by[usize::from(dictionary)] += 1;
+        let exemplar = usize::from(exemplar);
+        if exemplar >= self.alike.len() {
+            self.alike.resize(exemplar + 1, 0);
+        }
+        self.alike[exemplar] += 1;
         self.records.add(entry, record)
     }
 
     fn discard(&mut self, place: Place) {
-        let packed = &mut self.packed_by[usize::from(dictionary(self.records.get(place)))];
-        *packed = packed.wrapping_sub(1);
+        let Packing { dictionary, exemplar } = Packing::of(self.records.get(place));
+        self.packed_by[usize::from(dictionary)] -= 1;
+        let alike = &mut self.alike[usize::from(exemplar)];
+        *alike -= 1;
+        self.idle |= *alike == 0 && exemplar != exemplars::NONE;
         self.records.remove(place);
     }
 
-    /// Moves records out of a segment that is mostly unused.
+    /// Moves records out of one segment that holds few, as many changes at once leave them. False when there is none.
+    pub(super) fn tidy(&mut self) -> bool {
+        let found = self.records.find_sparse();
+        self.compact();
+        found
+    }
+
+    /// Moves records out of a segment that is sparse.
     fn compact(&mut self) {
         let Self { records, entries, .. } = self;
         records.compact(|entry, place| entries[entry as usize].place = place);
@@ -371,11 +411,6 @@ impl Contents {
     fn hash(&self, key: &ObjectKey) -> u32 {
         self.hasher.hash_one(key.as_str()) as u32
     }
-}
-
-/// Returns the number of the dictionary that packed a record.
-fn dictionary(record: &[u8]) -> u8 {
-    record.get(1).copied().unwrap_or(PLAIN)
 }
 
 /// Spreads a short hash over the bits that the table looks at.

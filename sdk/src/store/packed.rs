@@ -6,6 +6,7 @@ use crate::wire::{Metadata, RawObject};
 
 use super::codec::Dictionaries;
 use super::contents::Contents;
+use super::packing::Packing;
 use super::record::{self, Head};
 
 /// One object at one instant.
@@ -88,11 +89,8 @@ impl<'a> PackedRef<'a> {
     /// Unpacks the JSON for `read`.
     pub(crate) fn with_json<T>(&self, read: impl FnOnce(&[u8]) -> T) -> T {
         self.dictionaries.with_context(|context| {
-            let text = self.dictionaries.unpack(
-                Head::parse(self.whole).dictionary,
-                record::body(self.whole).1,
-                &mut context.unpacker,
-            );
+            let body = record::body(self.whole).1;
+            let text = self.dictionaries.unpack(self.packing(), body, &mut context.unpacker);
             context.json.clear();
             record::json(self.whole, text, &mut context.parts, &mut context.json);
             read(&context.json)
@@ -104,12 +102,30 @@ impl<'a> PackedRef<'a> {
         RawObject::from_parts(self.metadata(), self.with_json(<[u8]>::to_vec))
     }
 
-    /// Appends the body as it was before it was packed: what dictionaries are made from.
+    /// Appends what was packed: what dictionaries are made from.
     pub(super) fn sample(&self, out: &mut Vec<u8>) {
         self.dictionaries.with_context(|context| {
-            let number = Head::parse(self.whole).dictionary;
-            out.extend_from_slice(self.dictionaries.unpack(number, record::body(self.whole).1, &mut context.unpacker));
+            let body = record::body(self.whole).1;
+            out.extend_from_slice(self.dictionaries.residue(self.packing(), body, &mut context.unpacker));
         });
+    }
+
+    /// Appends the text that is to be packed anew.
+    pub(super) fn text(&self, out: &mut Vec<u8>) {
+        self.dictionaries.with_context(|context| {
+            let body = record::body(self.whole).1;
+            out.extend_from_slice(self.dictionaries.unpack(self.packing(), body, &mut context.unpacker));
+        });
+    }
+
+    /// Returns how the body is packed.
+    pub(super) fn packing(&self) -> Packing {
+        Packing::of(self.whole)
+    }
+
+    /// Returns the whole record.
+    pub(super) fn record(&self) -> &'a [u8] {
+        self.whole
     }
 
     /// Returns how many bytes the packed body has.

@@ -6,14 +6,12 @@
 use crate::resource::{ObjectKey, OwnerReference, ResourceVersion};
 use crate::wire::{Metadata, RawObject};
 
-use super::codec::{self, Packer};
+use super::bytes::{Cursor, write_bytes, write_number};
+use super::codec;
 use super::names::Names;
+use super::packing::{END, Packing};
 use super::splice::{self, Parts};
 use super::text::{Text, TextRef, Version, write_uuid};
-
-mod bytes;
-
-use bytes::{Cursor, write_bytes, write_number};
 
 /// The uid is a UUID of 16 bytes.
 const UUID: u8 = 1;
@@ -34,8 +32,8 @@ const INDEXED: u8 = 2;
 /// The first part of a record: what needs no words.
 pub(super) struct Head<'a> {
     flags: u8,
-    /// Number of the dictionary of the body.
-    pub(super) dictionary: u8,
+    /// How the body is packed.
+    pub(super) packing: Packing,
     /// The name in a stored record, the whole key in a whole one.
     pub(super) name: &'a str,
     uid: &'a [u8],
@@ -47,13 +45,13 @@ pub(super) struct Head<'a> {
 impl<'a> Head<'a> {
     pub(super) fn parse(record: &'a [u8]) -> Self {
         let mut rest = Cursor(record);
-        let (flags, dictionary) = (rest.byte(), rest.byte());
+        let (flags, packing) = (rest.byte(), Packing::parse(&mut rest));
         let name = rest.text();
         let uid = if flags & UUID == 0 { rest.bytes() } else { rest.take(16) };
         let version = if flags & NUMBER == 0 { Version::Other(rest.text()) } else { Version::Number(rest.number()) };
         // As unsigned: generations count from 1.
         let generation = (flags & GENERATION != 0).then(|| rest.number() as i64);
-        Self { flags, dictionary, name, uid, version, generation, rest }
+        Self { flags, packing, name, uid, version, generation, rest }
     }
 
     /// Says whether this is an object of that uid.
@@ -86,13 +84,19 @@ impl<'a> Head<'a> {
 
 /// Returns the name in a stored record: what a table compares.
 pub(super) fn name(record: &[u8]) -> &str {
-    Cursor(record.get(2..).unwrap_or_default()).text()
+    Cursor(record.get(END..).unwrap_or_default()).text()
 }
 
 /// Returns the value of a label in a stored record.
 pub(super) fn label<'a>(record: &'a [u8], names: &'a Names, key: &str) -> Option<&'a str> {
     let mut rest = Head::parse(record).rest;
     (0..rest.number()).map(|_| pair(&mut rest, Some(names))).find(|(label, _)| *label == key).map(|(_, value)| value)
+}
+
+/// Returns the labels in a whole record.
+pub(super) fn labels(whole: &[u8]) -> impl Iterator<Item = (&str, &str)> {
+    let mut rest = Head::parse(whole).rest;
+    (0..rest.number()).map(move |_| pair(&mut rest, None))
 }
 
 /// Returns the packed body of a record of either form, and where it begins.
@@ -102,12 +106,12 @@ pub(super) fn body(record: &[u8]) -> (usize, &[u8]) {
     (record.len() - rest.0.len(), rest.0)
 }
 
-/// Appends a record with another body, which `number` packed.
-pub(super) fn write_with_body(record: &[u8], number: u8, body: &[u8], out: &mut Vec<u8>) {
+/// Appends to nothing a record with another body.
+pub(super) fn write_with_body(record: &[u8], packing: Packing, body: &[u8], out: &mut Vec<u8>) {
     let (head, _) = record.split_at(self::body(record).0);
     out.extend_from_slice(head);
     out.extend_from_slice(body);
-    out[1] = number;
+    packing.write(out);
 }
 
 /// Buffers for writing records.
@@ -116,6 +120,7 @@ pub(super) struct Scratch {
     parts: Parts,
     pub(super) text: Vec<u8>,
     pub(super) whole: Vec<u8>,
+    pub(super) body: Vec<u8>,
 }
 
 impl Scratch {
@@ -123,12 +128,13 @@ impl Scratch {
     pub(super) fn shrink(&mut self) {
         codec::shrink(&mut self.text);
         codec::shrink(&mut self.whole);
+        codec::shrink(&mut self.body);
     }
 }
 
-/// Writes the whole record of `object` into `scratch`; its text is what was packed.
-pub(super) fn write(object: &RawObject, packer: &mut Packer, scratch: &mut Scratch) {
-    let Scratch { parts, text, whole } = scratch;
+/// Writes the whole record of `object` into `scratch`, without its body; the text is what is to be packed for that.
+pub(super) fn write(object: &RawObject, scratch: &mut Scratch) {
+    let Scratch { parts, text, whole, .. } = scratch;
     whole.clear();
     write_head(object.metadata(), whole);
     fill(whole, parts);
@@ -138,7 +144,6 @@ pub(super) fn write(object: &RawObject, packer: &mut Packer, scratch: &mut Scrat
     } else {
         text.extend_from_slice(object.json());
     }
-    whole[1] = packer.pack(text, whole);
 }
 
 fn write_head(metadata: &Metadata, out: &mut Vec<u8>) {
@@ -150,7 +155,7 @@ fn write_head(metadata: &Metadata, out: &mut Vec<u8>) {
             | flag(GENERATION, metadata.generation.is_some())
             | flag(DELETING, metadata.deleting),
     );
-    out.push(0);
+    out.extend(Packing::NONE.bytes());
     write_bytes(out, metadata.key.as_str().as_bytes());
     write_uid(out, uid);
     match version {
@@ -233,10 +238,11 @@ pub(super) fn expand(
 
 /// Appends the first part of a record under another name.
 fn write_prefix(head: &Head<'_>, record: &[u8], namespace: Option<&Text>, name: &str, out: &mut Vec<u8>) {
-    let mut behind_name = Cursor(record.get(2..).unwrap_or_default());
+    let mut behind_name = Cursor(record.get(END..).unwrap_or_default());
     behind_name.bytes();
     let fixed = behind_name.0.len() - head.rest.0.len();
-    out.extend([head.flags, head.dictionary]);
+    out.push(head.flags);
+    out.extend(head.packing.bytes());
     write_number(out, (namespace.map_or(0, |namespace| namespace.len() + 1) + name.len()) as u64);
     if let Some(namespace) = namespace {
         namespace.write(out);

@@ -11,6 +11,8 @@ mod forms;
 
 mod model;
 
+mod exemplars;
+
 mod packing;
 
 mod walks;

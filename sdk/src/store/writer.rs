@@ -6,7 +6,9 @@ use crate::wire::RawObject;
 
 use super::codec::{PLAIN, Packer};
 use super::decode::Envelope;
+use super::exemplars::{self, Families};
 use super::packed::Packed;
+use super::packing::Packing;
 use super::parts::Parts;
 use super::record::{self, Head, Scratch};
 use super::text::Text;
@@ -18,6 +20,7 @@ pub(crate) struct Writer {
     pub(super) store: Arc<Store>,
     parts: Parts,
     packer: Packer,
+    families: Families,
     pub(super) training: Training,
     scratch: Scratch,
     /// The entry that is packed anew next, after a change of the dictionary.
@@ -75,6 +78,7 @@ impl Writer {
             store,
             parts: Parts::new(vec![None]),
             packer: Packer::default(),
+            families: Families::new(),
             training: Training::default(),
             scratch: Scratch::default(),
             repacking: None,
@@ -116,8 +120,16 @@ impl Writer {
         let key = &envelope.metadata().key;
         // Whoever fails again comes back to the quarantine below; who does not is mended.
         let reported = self.store.release(key);
-        record::write(envelope.object(), &mut self.packer, &mut self.scratch);
-        self.training.record(self.scratch.text.len(), self.scratch.whole.len());
+        let before = match &stored {
+            Stored::Earlier(old) | Stored::Other(old) => old.view().packing().exemplar,
+            Stored::Nothing | Stored::Same => exemplars::NONE,
+        };
+        let mut scratch = std::mem::take(&mut self.scratch);
+        record::write(envelope.object(), &mut scratch);
+        let packing = self.pack(&scratch.whole, &scratch.text, before, &mut scratch.body);
+        packing.write(&mut scratch.whole);
+        scratch.whole.extend_from_slice(&scratch.body);
+        self.training.record(scratch.text.len(), scratch.whole.len());
         let mut values = Vec::new();
         let stamp = loop {
             let projections = Arc::clone(self.store.read().indexes.projections());
@@ -127,7 +139,7 @@ impl Writer {
             let mut contents = self.store.write();
             // An index may have come meanwhile: without its values the object would be missing from it.
             if contents.indexes.projections().len() == values.len() {
-                contents.insert(key, &self.scratch.whole, values, self.parts.epoch());
+                contents.insert(key, &scratch.whole, values, self.parts.epoch());
                 let stamp = contents.last_stamp();
                 let decoded = self.store.hot.remove(key);
                 if let Some(version) = self.parts.moved(&envelope.metadata().resource_version) {
@@ -138,7 +150,8 @@ impl Writer {
                 break stamp;
             }
         };
-        self.scratch.shrink();
+        scratch.shrink();
+        self.scratch = scratch;
         envelope.set_stored(&self.store, stamp);
         self.train_first(training::FIRST_OBJECTS);
         match stored {
@@ -167,6 +180,7 @@ impl Writer {
             self.store.hot.remove(&metadata.key)
         };
         drop(removed);
+        self.forget_idle();
         self.store.quarantined().remove(&metadata.key);
         let (final_state_known, other) = stored?;
         let last = other.map_or_else(|| self.envelope(Arc::clone(deleted)), Envelope::packed);
@@ -189,6 +203,7 @@ impl Writer {
             drop(contents);
             drop(decoded);
         }
+        self.forget_idle();
         self.store.write().version = self.parts.set(version);
         self.train_first(training::FEWEST_OBJECTS);
         removed
@@ -285,6 +300,37 @@ impl Writer {
         }
     }
 
+    /// Packs a text and says how. The whole record tells the labels of the object, whose last state was like `before`.
+    fn pack(&mut self, whole: &[u8], text: &[u8], before: u16, body: &mut Vec<u8>) -> Packing {
+        let records = self.store.read().record_bytes();
+        let likeness = self.families.liken(whole, text, before, records);
+        if likeness.is_new {
+            self.publish_exemplars();
+        }
+        body.clear();
+        let dictionary = self.packer.pack(self.families.residue(likeness.exemplar, text), body);
+        Packing { dictionary, exemplar: likeness.exemplar }
+    }
+
+    /// Forgets exemplars that nothing stored is like any more.
+    fn forget_idle(&mut self) {
+        let mut contents = self.store.write();
+        if contents.take_idle() {
+            self.families.forget(|exemplar| contents.alike(exemplar) == 0);
+            drop(contents);
+            self.publish_exemplars();
+        }
+    }
+
+    /// Lets readers take the present exemplars along.
+    fn publish_exemplars(&self) {
+        let mut contents = self.store.write();
+        let dictionaries = contents.dictionaries.with_exemplars(self.families.exemplars().clone());
+        let dropped = std::mem::replace(&mut contents.dictionaries, Arc::new(dictionaries));
+        drop(contents);
+        drop(dropped);
+    }
+
     /// Packs with another dictionary from here on. Says whether that is possible.
     pub(super) fn adopt(&mut self, dictionary: &[u8]) -> bool {
         let mut dictionaries = (*self.store.read().dictionaries).clone();
@@ -301,35 +347,40 @@ impl Writer {
     pub(super) fn repack(&mut self) -> bool {
         let Some(start) = self.repacking else { return false };
         let number = self.packer.number();
-        let mut body = Vec::new();
+        let mut scratch = std::mem::take(&mut self.scratch);
         for entry in start..start.saturating_add(REPACK_SLICE) {
             let packed = {
                 let contents = self.store.read();
                 if entry as usize >= contents.len() {
                     drop(contents);
+                    self.scratch = scratch;
                     return self.finish_repacking();
                 }
-                if Head::parse(contents.record(entry)).dictionary == number {
+                if Packing::of(contents.record(entry)).dictionary == number {
                     continue;
                 }
                 contents.copy(entry)
             };
-            self.scratch.text.clear();
-            packed.view().sample(&mut self.scratch.text);
-            body.clear();
-            let packed_by = self.packer.pack(&self.scratch.text, &mut body);
+            let packed = packed.view();
+            scratch.text.clear();
+            packed.text(&mut scratch.text);
+            let before = packed.packing().exemplar;
+            let packing = self.pack(packed.record(), &scratch.text, before, &mut scratch.body);
             // Only this writer moves and replaces entries.
-            self.store.write().repack(entry, packed_by, &body);
+            self.store.write().repack(entry, packing, &scratch.body);
         }
-        self.scratch.shrink();
+        scratch.shrink();
+        self.scratch = scratch;
         self.repacking = Some(start.saturating_add(REPACK_SLICE));
         true
     }
 
     /// Drops dictionaries that packed nothing any more. Entries that moved meanwhile may need another round.
     fn finish_repacking(&mut self) -> bool {
+        while self.store.write().tidy() {}
+        self.forget_idle();
         let number = self.packer.number();
-        let packer_bytes = self.packer.memory();
+        let packer_bytes = self.packer.memory() + self.families.memory();
         let mut contents = self.store.write();
         contents.packer_bytes = packer_bytes;
         let old: Vec<u8> = contents.dictionaries.numbers().filter(|&known| known != number).collect();

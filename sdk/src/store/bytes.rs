@@ -1,7 +1,7 @@
-//! How numbers, bytes and uids stand in a record.
-use crate::store::text::TextRef;
+//! How numbers, bytes and uids stand in a record and in a difference.
+use super::text::TextRef;
 
-/// What is left to read of a record. Records come from [`super`] only: reading past the end gives nothing.
+/// What is left to read of a record. Records come from this process only: reading past the end gives nothing.
 #[derive(Clone, Copy)]
 pub(super) struct Cursor<'a>(pub(super) &'a [u8]);
 

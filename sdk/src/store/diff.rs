@@ -1,0 +1,234 @@
+//! One text as what sets it apart from another one that it is much like.
+//!
+//! Pods of a ReplicaSet say the same but for a few dozen names, times and addresses; so do most objects that are made
+//! from one template. A difference is a list of steps, and behind them all literals: each step takes some literals, then
+//! copies a run of the other text, which mostly begins where the last one ended but for what the literals stand for.
+use super::bytes::{Cursor, write_number};
+
+/// Bytes in the same distance from the last run that are enough to go on with: a value was replaced by one of its length.
+const NEAR: usize = 4;
+
+/// Bytes anywhere that are enough.
+const FAR: usize = 8;
+
+/// Every so many bytes of the other text are looked up: runs of [`FAR`] and so many more are found, wherever they begin.
+const STRIDE: usize = 4;
+
+/// How many places of the other text are known at once, as a power of two.
+const BITS: u32 = 12;
+
+/// A place of which nothing is known.
+const NOWHERE: u16 = u16::MAX;
+
+/// Longest text that others can differ from: its places are numbers of 16 bits.
+pub(super) const LONGEST: usize = 32 * 1024;
+
+/// Literals of a step that its first byte can count; so many and more are counted behind it.
+const FEW: usize = 63;
+
+/// Makes differences; it keeps its buffers.
+pub(super) struct Differ {
+    /// Where bytes of the other text stand.
+    places: Vec<u16>,
+    steps: Vec<u8>,
+    literals: Vec<u8>,
+}
+
+/// Where the next run begins, in both texts.
+#[derive(Clone, Copy)]
+struct Run {
+    like: usize,
+    text: usize,
+}
+
+impl Differ {
+    pub(super) fn new() -> Self {
+        Self { places: Vec::new(), steps: Vec::new(), literals: Vec::new() }
+    }
+
+    /// Appends what makes `text` of `like`, of which nothing beyond [`LONGEST`] is looked at.
+    pub(super) fn write(&mut self, like: &[u8], text: &[u8], out: &mut Vec<u8>) {
+        let like = &like[..like.len().min(LONGEST)];
+        self.places.clear();
+        self.steps.clear();
+        self.literals.clear();
+        // What was copied up to here, in both.
+        let mut done = Run { like: 0, text: 0 };
+        let mut run = done;
+        loop {
+            let length = common(&like[run.like..], &text[run.text..]);
+            self.literals.extend_from_slice(&text[done.text..run.text]);
+            self.step(done, run, length);
+            done = Run { like: run.like + length, text: run.text + length };
+            if done.text == text.len() {
+                break;
+            }
+            run = self.next(like, text, done);
+        }
+        write_number(out, self.steps.len() as u64);
+        out.extend_from_slice(&self.steps);
+        out.extend_from_slice(&self.literals);
+    }
+
+    /// Returns how many bytes it keeps.
+    pub(super) fn memory(&self) -> usize {
+        self.places.capacity() * size_of::<u16>() + self.steps.capacity() + self.literals.capacity()
+    }
+
+    fn step(&mut self, done: Run, run: Run, length: usize) {
+        let literals = run.text - done.text;
+        let jump = run.like as i64 - (done.like + literals) as i64;
+        self.steps.push((literals.min(FEW) as u8) << 1 | u8::from(jump != 0));
+        if literals >= FEW {
+            write_number(&mut self.steps, (literals - FEW) as u64);
+        }
+        if jump != 0 {
+            write_number(&mut self.steps, (jump << 1 ^ jump >> 63) as u64);
+        }
+        write_number(&mut self.steps, length as u64);
+    }
+
+    /// Finds where to go on behind bytes that differ: an empty run at the end where nothing is found.
+    fn next(&mut self, like: &[u8], text: &[u8], done: Run) -> Run {
+        let found = (done.text + 1..text.len()).find_map(|at| {
+            let same = done.like + (at - done.text);
+            let goes_on = at + NEAR <= text.len() && like.get(same..same + NEAR) == Some(&text[at..at + NEAR]);
+            let place = if goes_on { Some(same) } else { self.place(like, text, at) };
+            place.map(|place| Run { like: place, text: at })
+        });
+        let Some(mut run) = found else {
+            // No jump is written for a run that copies nothing.
+            let literals = text.len() - done.text;
+            return Run { like: (done.like + literals).min(like.len()), text: text.len() };
+        };
+        while run.text > done.text && run.like > 0 && like[run.like - 1] == text[run.text - 1] {
+            run = Run { like: run.like - 1, text: run.text - 1 };
+        }
+        run
+    }
+
+    /// Looks up where in the other text the bytes at a place of this one stand.
+    fn place(&mut self, like: &[u8], text: &[u8], at: usize) -> Option<usize> {
+        let bytes = word(text, at)?;
+        if self.places.is_empty() {
+            self.places.resize(1 << BITS, NOWHERE);
+            // The first of several places wins.
+            for place in (0..like.len()).step_by(STRIDE).rev() {
+                if let Some(known) = word(like, place) {
+                    self.places[slot(known)] = place as u16;
+                }
+            }
+        }
+        let place = usize::from(self.places[slot(bytes)]);
+        (word(like, place) == Some(bytes)).then_some(place)
+    }
+}
+
+/// Appends the text of which `diff` is the difference to `like`. False for bytes that are none.
+pub(super) fn read(like: &[u8], diff: &[u8], out: &mut Vec<u8>) -> bool {
+    let mut literals = Cursor(diff);
+    let mut steps = Cursor(literals.bytes());
+    let mut at = 0_usize;
+    while !steps.0.is_empty() {
+        let tag = steps.byte();
+        let mut count = usize::from(tag >> 1);
+        if count == FEW {
+            count = count.saturating_add(steps.number() as usize);
+        }
+        out.extend_from_slice(literals.take(count));
+        let jump = if tag & 1 == 0 { 0 } else { steps.number() };
+        let jump = (jump >> 1) as i64 ^ -((jump & 1) as i64);
+        let length = steps.number() as usize;
+        at = at.saturating_add(count).saturating_add_signed(jump as isize);
+        let run = if length == 0 { Some(&[][..]) } else { like.get(at..at.saturating_add(length)) };
+        let Some(run) = run else { return false };
+        out.extend_from_slice(run);
+        at += length;
+    }
+    literals.0.is_empty()
+}
+
+/// Returns how many bytes two texts begin with that are the same.
+fn common(one: &[u8], other: &[u8]) -> usize {
+    let (ones, _) = one.as_chunks::<8>();
+    let (others, _) = other.as_chunks::<8>();
+    let mut same = 0;
+    for (one, other) in ones.iter().zip(others) {
+        let differ = u64::from_le_bytes(*one) ^ u64::from_le_bytes(*other);
+        if differ != 0 {
+            return same + (differ.trailing_zeros() / 8) as usize;
+        }
+        same += 8;
+    }
+    same + one[same..].iter().zip(&other[same..]).take_while(|(one, other)| one == other).count()
+}
+
+fn word(text: &[u8], at: usize) -> Option<u64> {
+    text.get(at..at + FAR)?.try_into().ok().map(u64::from_le_bytes)
+}
+
+fn slot(word: u64) -> usize {
+    // The multiplier of Fibonacci hashing: the upper bits depend on all of the word.
+    (word.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - BITS)) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn diff(like: &[u8], text: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        Differ::new().write(like, text, &mut out);
+        out
+    }
+
+    fn read_back(like: &[u8], diff: &[u8]) -> Option<Vec<u8>> {
+        let mut out = Vec::new();
+        read(like, diff, &mut out).then_some(out)
+    }
+
+    /// Texts that have runs in common: words of few.
+    fn text() -> impl Strategy<Value = Vec<u8>> {
+        let word = prop_oneof![
+            Just("\"name\":\"web-".to_owned()),
+            Just("\"image\":\"registry.example.com/web:1\",".to_owned()),
+            "[a-c]{0,9}",
+            "\\PC{0,70}",
+        ];
+        prop::collection::vec(word, 0..30).prop_map(|words| words.concat().into_bytes())
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_comes_back_from_its_difference_to_any_other(like in text(), text in text()) {
+            prop_assert_eq!(read_back(&like, &diff(&like, &text)), Some(text));
+        }
+
+        #[test]
+        fn bytes_that_are_no_difference_are_told(like in text(), bytes in prop::collection::vec(any::<u8>(), 0..40)) {
+            // Whatever comes of it: no panic, and no more than runs of the other text.
+            let mut out = Vec::new();
+            read(&like, &bytes, &mut out);
+            prop_assert!(out.len() <= 40 * (like.len() + 40));
+        }
+    }
+
+    #[test]
+    fn what_differs_is_all_that_is_written() {
+        let like = br#"{"name":"web-1","node":"ip-10-0-0-1","image":"registry.example.com/web:1","phase":"Running"}"#;
+        let text = br#"{"name":"web-2","node":"ip-10-0-22-1","image":"registry.example.com/web:1","phase":"Pending"}"#;
+        let diff = diff(like, text);
+        assert!(diff.len() < 30, "{} {:?}", diff.len(), String::from_utf8_lossy(&diff));
+        assert_eq!(self::diff(like, like).len(), 3, "one step that copies all");
+    }
+
+    #[test]
+    fn a_long_text_is_found_in_the_part_that_is_looked_at() {
+        let like = b"0123456789abcdef".repeat(LONGEST / 8);
+        assert_eq!(read_back(&like, &diff(&like, &like)).as_deref(), Some(&*like));
+        let text = [&vec![b'x'; 100_000], &like[..1000], &vec![b'y'; 100_000]].concat();
+        assert_eq!(read_back(&like, &diff(&like, &text)), Some(text));
+    }
+}

@@ -1,0 +1,246 @@
+//! Texts that others are stored as differences from, and which of them an object is likely to be like.
+//!
+//! Objects come in families: the pods of a ReplicaSet, the ReplicaSets of a chart. The first of a family becomes its
+//! exemplar, the others are stored as what sets them apart from it. Nobody says what a family is: an object is compared
+//! with what its last state was like, with what objects of its labels are like, and with what the last object was like.
+//! If it is not like any, it is the first of another family, as long as exemplars are a small part of the store.
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::diff::{self, Differ};
+use super::record;
+
+/// The number of no exemplar.
+pub(super) const NONE: u16 = 0;
+
+/// Shortest text that a difference is worth while for.
+const SHORTEST: usize = 128;
+
+/// A difference is as good as any up to so many times the usual one.
+const GOOD: f32 = 1.25;
+
+/// A text that differs this many times as much as usual from all that is known may become an exemplar.
+const POOR: f32 = 1.6;
+
+/// The part of a text that usually differs, before anything is known of that.
+const UNKNOWN: f32 = 0.15;
+
+/// The least that it is taken for: what one value says more or less is no other family.
+const LEAST: f32 = 0.03;
+
+/// How fast the usual follows a smaller difference, and a larger one: it is what one in five stays below.
+const DOWN: f32 = 0.04;
+const UP: f32 = 0.01;
+
+/// Exemplars take at most one byte in so many of the records, so that a store of objects that are not alike is not much
+/// larger for them.
+const SHARE: usize = 8;
+
+/// Exemplars may take so much in any case: a dozen families.
+const FREE: usize = 64 * 1024;
+
+/// Most exemplars: readers take the list of them along.
+const MOST: usize = 4096;
+
+/// How many labels are looked at.
+const LABELS: usize = 16;
+
+/// Most labels that are remembered: then they are forgotten, and learned again.
+const MOST_LABELS: usize = 4 * MOST;
+
+/// The texts by number.
+#[derive(Clone, Default)]
+pub(super) struct Exemplars {
+    /// `None` where one is no longer used.
+    texts: Vec<Option<Arc<[u8]>>>,
+    bytes: usize,
+}
+
+impl Exemplars {
+    pub(super) fn get(&self, number: u16) -> Option<&Arc<[u8]>> {
+        self.texts.get(usize::from(number.checked_sub(1)?))?.as_ref()
+    }
+
+    /// Returns the numbers in use.
+    pub(super) fn numbers(&self) -> impl Iterator<Item = u16> {
+        (1..).zip(&self.texts).filter(|(_, text)| text.is_some()).map(|(number, _)| number)
+    }
+
+    pub(super) fn memory(&self) -> usize {
+        self.bytes + self.texts.capacity() * size_of::<Option<Arc<[u8]>>>()
+    }
+
+    /// Adds a text, and returns its number; `None` when there are as many as there may be.
+    fn add(&mut self, text: &[u8]) -> Option<u16> {
+        let free = self.texts.iter().position(Option::is_none);
+        let at = free.or_else(|| (self.texts.len() < MOST).then_some(self.texts.len()))?;
+        if at == self.texts.len() {
+            self.texts.push(None);
+        }
+        self.texts[at] = Some(text.into());
+        self.bytes += text.len();
+        u16::try_from(at + 1).ok()
+    }
+
+    fn remove(&mut self, number: u16) {
+        let removed = usize::from(number).checked_sub(1).and_then(|at| self.texts.get_mut(at)?.take());
+        self.bytes -= removed.map_or(0, |text| text.len());
+        while matches!(self.texts.last(), Some(None)) {
+            self.texts.pop();
+        }
+    }
+}
+
+/// Finds exemplars, and makes new ones: the writer's side.
+pub(super) struct Families {
+    exemplars: Exemplars,
+    differ: Differ,
+    /// What a label says, by hash.
+    by_label: HashMap<u64, Learned>,
+    /// What the last object was like.
+    last: u16,
+    /// The part of a text that differs where it is like its family.
+    usual: f32,
+    /// The best difference so far, and another.
+    best: Vec<u8>,
+    trial: Vec<u8>,
+}
+
+/// What is known of a label.
+#[derive(Clone, Copy)]
+struct Learned {
+    /// The last exemplar whose object had it.
+    exemplar: u16,
+    /// How many had it: one that is on all objects says nothing.
+    count: u16,
+}
+
+/// What a text is like.
+#[derive(Clone, Copy)]
+pub(super) struct Likeness {
+    /// The exemplar, or [`NONE`].
+    pub(super) exemplar: u16,
+    /// Whether the exemplar was added for it.
+    pub(super) is_new: bool,
+}
+
+impl Families {
+    pub(super) fn new() -> Self {
+        Self {
+            exemplars: Exemplars::default(),
+            differ: Differ::new(),
+            by_label: HashMap::new(),
+            last: NONE,
+            usual: UNKNOWN,
+            best: Vec::new(),
+            trial: Vec::new(),
+        }
+    }
+
+    /// Returns what readers need to take along.
+    pub(super) fn exemplars(&self) -> &Exemplars {
+        &self.exemplars
+    }
+
+    /// Returns what the text of an object is like, whose whole record says its labels. Its last state was like `before`;
+    /// all records together take `records` bytes.
+    pub(super) fn liken(&mut self, whole: &[u8], text: &[u8], before: u16, records: usize) -> Likeness {
+        if text.len() < SHORTEST {
+            return Likeness { exemplar: NONE, is_new: false };
+        }
+        let mut exemplar = self.nearest(whole, text, before);
+        let part = if exemplar == NONE { 1.0 } else { self.best.len() as f32 / text.len() as f32 };
+        let poor = part > self.usual * POOR;
+        let room = self.exemplars.bytes + text.len() <= FREE.max(records / SHARE) && text.len() <= diff::LONGEST;
+        let added = if poor && room { self.exemplars.add(text) } else { None };
+        if added.is_none() && exemplar != NONE {
+            let pace = if part < self.usual { DOWN } else { UP };
+            self.usual = (self.usual + (part - self.usual) * pace).max(LEAST);
+        }
+        if let Some(added) = added {
+            exemplar = added;
+            self.learn(whole, added);
+            self.best.clear();
+            self.differ.write(text, text, &mut self.best);
+        }
+        if exemplar == NONE || self.best.len() >= text.len() {
+            return Likeness { exemplar: NONE, is_new: false };
+        }
+        self.last = exemplar;
+        Likeness { exemplar, is_new: added.is_some() }
+    }
+
+    /// Returns what to store for the text that was likened last.
+    pub(super) fn residue<'a>(&'a self, exemplar: u16, text: &'a [u8]) -> &'a [u8] {
+        if exemplar == NONE { text } else { &self.best }
+    }
+
+    /// Forgets exemplars that nothing stored needs.
+    pub(super) fn forget(&mut self, unused: impl Fn(u16) -> bool) {
+        let numbers: Vec<u16> = self.exemplars.numbers().filter(|&number| unused(number)).collect();
+        numbers.into_iter().for_each(|number| self.exemplars.remove(number));
+        let known = &self.exemplars;
+        self.by_label.retain(|_, learned| known.get(learned.exemplar).is_some());
+    }
+
+    /// Returns how many bytes it takes besides the exemplars.
+    pub(super) fn memory(&self) -> usize {
+        let labels = self.by_label.capacity() * size_of::<(u64, Learned)>();
+        labels + self.differ.memory() + self.best.capacity() + self.trial.capacity()
+    }
+
+    /// Finds an exemplar that a text is like, and leaves the difference in `best`.
+    fn nearest(&mut self, whole: &[u8], text: &[u8], before: u16) -> u16 {
+        let candidates = [before, self.relative(whole), self.last];
+        let mut nearest = NONE;
+        for (at, &candidate) in candidates.iter().enumerate() {
+            let Some(exemplar) = self.exemplars.get(candidate) else { continue };
+            if candidates[..at].contains(&candidate) {
+                continue;
+            }
+            self.trial.clear();
+            self.differ.write(exemplar, text, &mut self.trial);
+            if nearest == NONE || self.trial.len() < self.best.len() {
+                nearest = candidate;
+                std::mem::swap(&mut self.best, &mut self.trial);
+            }
+            if self.best.len() as f32 <= self.usual * GOOD * text.len() as f32 {
+                break;
+            }
+        }
+        nearest
+    }
+
+    /// Returns what the labels of an object speak for; the fewer families have a label, the more it counts.
+    fn relative(&self, whole: &[u8]) -> u16 {
+        let mut votes = [(NONE, 0_u32); LABELS];
+        for hash in labels(whole) {
+            let Some(learned) = self.by_label.get(&hash) else { continue };
+            let same = |(known, _): &&mut (u16, u32)| *known == learned.exemplar || *known == NONE;
+            if let Some((known, votes)) = votes.iter_mut().find(same) {
+                (*known, *votes) = (learned.exemplar, *votes + u32::from(u16::MAX / learned.count));
+            }
+        }
+        votes.into_iter().max_by_key(|(_, votes)| *votes).map_or(NONE, |(number, _)| number)
+    }
+
+    fn learn(&mut self, whole: &[u8], number: u16) {
+        if self.by_label.len() >= MOST_LABELS {
+            self.by_label.clear();
+        }
+        for hash in labels(whole) {
+            let learned = self.by_label.entry(hash).or_insert(Learned { exemplar: number, count: 0 });
+            *learned = Learned { exemplar: number, count: learned.count.saturating_add(1) };
+        }
+    }
+}
+
+/// Returns hashes of the labels in a whole record.
+fn labels(whole: &[u8]) -> impl Iterator<Item = u64> {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    record::labels(whole).take(LABELS).map(|label| {
+        let mut hasher = DefaultHasher::new();
+        label.hash(&mut hasher);
+        hasher.finish()
+    })
+}
