@@ -1,7 +1,9 @@
 //! Keys whose reconcile failed, kept from workers until their back-off is over. State only: the time is an argument.
-use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use hashbrown::HashMap;
+use hashbrown::hash_map::EntryRef;
 
 use crate::resource::ObjectKey;
 
@@ -22,11 +24,14 @@ enum State {
 impl Holds {
     /// Says that the key's reconcile begins; or, as long as the key is held, how long it still has to wait.
     pub(super) fn begin(&self, key: &ObjectKey, now: Instant) -> Result<(), Duration> {
-        let mut states = self.states();
-        if let Some(State::Until(until)) = states.get(key).filter(|state| state.holds_at(now)) {
-            return Err(until.saturating_duration_since(now));
+        let running = State::Running { lifted: false };
+        match self.states().entry_ref(key) {
+            EntryRef::Vacant(place) => drop(place.insert(running)),
+            EntryRef::Occupied(mut place) => match place.get() {
+                State::Until(until) if *until > now => return Err(until.saturating_duration_since(now)),
+                State::Until(_) | State::Running { .. } => drop(place.insert(running)),
+            },
         }
-        states.insert(key.clone(), State::Running { lifted: false });
         Ok(())
     }
 
@@ -58,12 +63,6 @@ impl Holds {
 
     fn states(&self) -> MutexGuard<'_, HashMap<ObjectKey, State>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
-    fn holds_at(&self, now: Instant) -> bool {
-        matches!(self, Self::Until(until) if *until > now)
     }
 }
 

@@ -1,10 +1,10 @@
 //! Keys that wait until caches show their own writes: parked beside the queue, so that no worker waits with them.
-use std::collections::HashMap;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::select_all;
+use hashbrown::HashMap;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
@@ -118,11 +118,19 @@ impl Parking {
     /// When the outcome of an earlier write cannot be found out.
     pub(super) async fn enter(&self, key: &ObjectKey, priority: Priority) -> Result<Passage> {
         let Some(deadline) = self.deadline else { return Ok(Passage::Free) };
-        if self.gate.sight(key) == Sight::Doubtful {
-            self.state().stats.live_reads += 1;
-            let late = || Error::new(format!("no answer within {deadline:?} on what became of an earlier write"));
-            within(deadline, self.gate.settle(key)).await.ok_or_else(late)??;
+        match self.gate.sight(key) {
+            Sight::Clear => {
+                self.state().leave(key);
+                return Ok(Passage::Free);
+            }
+            Sight::Behind => {}
+            Sight::Doubtful => {
+                self.state().stats.live_reads += 1;
+                let late = || Error::new(format!("no answer within {deadline:?} on what became of an earlier write"));
+                within(deadline, self.gate.settle(key)).await.ok_or_else(late)??;
+            }
         }
+        // Looked at once more where it is parked, so that what shows from here on lets it go.
         let mut state = self.state();
         if self.gate.sight(key) == Sight::Clear {
             state.leave(key);

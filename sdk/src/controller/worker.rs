@@ -1,13 +1,15 @@
 //! One worker: takes a key, reconciles it, contains whatever goes wrong, and decides when the key comes back.
-use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use hashbrown::HashMap;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tracing::Instrument;
 
 use crate::clock;
@@ -49,28 +51,29 @@ impl Worker {
 
     /// Works until `stopped` turns true, and then ends the reconcile at hand.
     pub(super) async fn run(self, mut stopped: watch::Receiver<bool>) {
+        let mut stopped = pin!(stopped.wait_for(|stopped| *stopped));
         loop {
             let taken = tokio::select! {
                 biased;
-                _ = stopped.wait_for(|stopped| *stopped) => return,
+                _ = &mut stopped => return,
                 taken = self.queue.get_with_priority() => taken,
             };
             let Some((key, priority)) = taken else { return };
             let held = Held { queue: &self.queue, key };
-            if let Err(delay) = self.holds.begin(&held.key, clock::now().into_std()) {
+            let begun = clock::now();
+            if let Err(delay) = self.holds.begin(&held.key, begun.into_std()) {
                 // Whatever happened meanwhile, it is seen when the back-off is over.
                 self.queue.add_with(held.key.clone(), When::After(delay), priority);
                 continue;
             }
             let span = tracing::info_span!("reconcile", controller = %self.name, object = %held.key);
-            self.work(&held.key, priority).instrument(span).await;
+            self.work(&held.key, priority, begun).instrument(span).await;
         }
     }
 
-    async fn work(&self, key: &ObjectKey, priority: Priority) {
+    async fn work(&self, key: &ObjectKey, priority: Priority, begun: Instant) {
         // Counts down when the worker is aborted, too.
         let _running = self.counters.start();
-        let begun = clock::now();
         let Some(attempt) = self.attempt(key.clone(), priority).await else { return self.holds.release(key) };
         self.counters.count(attempt.outcome(), clock::now() - begun);
         self.report(key, &attempt);

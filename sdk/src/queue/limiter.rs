@@ -1,8 +1,9 @@
 //! Rate limiters: how long a key waits before it is tried again. Pure: the time is an argument, nothing is random.
-use std::collections::HashMap;
 use std::fmt;
 use std::hash::Hash;
 use std::time::{Duration, Instant};
+
+use hashbrown::HashMap;
 
 /// First delay of a failing key: client-go's default for controllers.
 pub const BASE_DELAY: Duration = Duration::from_millis(5);
