@@ -199,6 +199,9 @@ impl Store {
 
     /// Keeps a decoded object of so many bytes of JSON, unless it has changed since.
     pub(crate) fn keep_hot<T: Any + Send + Sync>(&self, packed: &PackedRef<'_>, object: Arc<T>, json: usize) {
+        if !self.hot.welcomes(packed.key_text(), json) {
+            return;
+        }
         let key = packed.key();
         // Held while the hot set changes: the writer cannot replace the object in between.
         let contents = self.read();

@@ -1,10 +1,11 @@
 //! Decoded objects that are read again and again, in a bounded number of bytes.
 use std::any::Any;
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::hash::BuildHasher;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use hashbrown::HashMap;
+use hashbrown::{DefaultHashBuilder, HashMap};
 
 use crate::resource::ObjectKey;
 
@@ -18,17 +19,29 @@ const DECODED_PER_JSON: usize = 8;
 /// What an object takes here besides itself: its place, its age, and their room to grow.
 const OVERHEAD: usize = 2 * size_of::<(ObjectKey, Place)>() + 2 * size_of::<(ObjectKey, u64)>();
 
+/// How many objects that found no room are remembered, so that they get some when they are read again: about as many as
+/// have room.
+const REMEMBERED: usize = 512;
+
 /// A decoded object of any type.
 pub(super) type Decoded = Arc<dyn Any + Send + Sync>;
 
 /// The hot set. What is evicted when it is full: the oldest object, but one that was read since it became the oldest counts
-/// as new again (second chance).
+/// as new again (second chance). What joins when it is full: an object that was turned away not long ago, so that reading
+/// every object once, as a controller does after its start, neither pushes out what is in use nor pays for it.
 ///
 /// It answers without the store's lock: the writer takes an object out, under its own lock, before anybody can read the
 /// next state of it.
 pub(super) struct Hot {
     bound: AtomicUsize,
     set: RwLock<Set>,
+    turned_away: TurnedAway,
+}
+
+/// The hashes of objects that found no room, each in a place of its own or of a few others. A wrong answer costs a turn.
+struct TurnedAway {
+    hasher: DefaultHashBuilder,
+    hashes: Box<[AtomicU32]>,
 }
 
 #[derive(Default)]
@@ -50,7 +63,7 @@ struct Place {
 
 impl Hot {
     pub(super) fn new(bound: usize) -> Self {
-        Self { bound: AtomicUsize::new(bound), set: RwLock::default() }
+        Self { bound: AtomicUsize::new(bound), set: RwLock::default(), turned_away: TurnedAway::new() }
     }
 
     /// Sets another bound, and returns what has to go for it, to be dropped outside of locks.
@@ -77,10 +90,17 @@ impl Hot {
         Some(object)
     }
 
+    /// Says whether an object of so many bytes of JSON that was decoded is to be kept: while there is room for it, or when
+    /// it was turned away not long ago.
+    pub(super) fn welcomes(&self, key: &str, json: usize) -> bool {
+        let needed = self.memory().saturating_add(estimate(key, json));
+        needed <= self.bound.load(Relaxed) || self.turned_away.replace(key)
+    }
+
     /// Keeps a decoded object of so many bytes of JSON. The caller makes sure that it is the present state, and drops
     /// what had to go for it outside of its locks.
     pub(super) fn insert(&self, key: &ObjectKey, stamp: u32, object: Decoded, json: usize) -> Vec<Decoded> {
-        let bytes = json * DECODED_PER_JSON + OVERHEAD + key.as_str().len();
+        let bytes = estimate(key.as_str(), json);
         let bound = self.bound.load(Relaxed);
         // A single object does not push everything else out.
         if bytes > bound / 4 {
@@ -112,6 +132,27 @@ impl Hot {
 
     fn write(&self) -> std::sync::RwLockWriteGuard<'_, Set> {
         self.set.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Returns about how many bytes a decoded object takes here.
+fn estimate(key: &str, json: usize) -> usize {
+    json * DECODED_PER_JSON + OVERHEAD + key.len()
+}
+
+impl TurnedAway {
+    fn new() -> Self {
+        Self {
+            hasher: DefaultHashBuilder::default(),
+            hashes: std::iter::repeat_with(AtomicU32::default).take(REMEMBERED).collect(),
+        }
+    }
+
+    /// Remembers an object, and says whether it was remembered already.
+    fn replace(&self, key: &str) -> bool {
+        let hash = self.hasher.hash_one(key);
+        let (place, hash) = (hash as usize % REMEMBERED, (hash >> 32) as u32);
+        self.hashes[place].swap(hash, Relaxed) == hash
     }
 }
 
@@ -180,6 +221,26 @@ mod tests {
 
     fn keep(hot: &Hot, number: usize) {
         hot.insert(&key(number), number as u32, Arc::new(number), 100);
+    }
+
+    /// Reads an object as a lister does.
+    fn read(hot: &Hot, number: usize) {
+        if hot.get::<usize>(&key(number)).is_none() && hot.welcomes(key(number).as_str(), 100) {
+            keep(hot, number);
+        }
+    }
+
+    #[test]
+    fn a_pass_over_everything_pushes_nothing_out_and_what_is_read_again_joins() {
+        let hot = Hot::new(20_000);
+        let is_hot = |number: usize| hot.read().places.contains_key(&key(number));
+        (0..10_000).for_each(|number| read(&hot, number));
+        let kept = (0..10_000).filter(|&number| is_hot(number)).count();
+        assert!((10..=20).contains(&kept) && (0..kept).all(is_hot), "the first {kept}, as long as there was room");
+        read(&hot, 5_000);
+        assert!(!is_hot(5_000), "it was turned away long ago");
+        read(&hot, 5_000);
+        assert!(is_hot(5_000));
     }
 
     #[test]

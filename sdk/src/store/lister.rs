@@ -28,7 +28,7 @@ pub use super::query::{Iter, Query};
 ///
 /// Objects are stored packed and decoded on read. Those that were read by key, or by a query with at most 32 results, are
 /// kept decoded as long as they do not change: at most 8 MiB of them by estimate, of which those that are read again stay
-/// longest. Reading one of them is a lookup, and all its readers share one value. An object is kept in the form in which
+/// longest. Once that is full, what is read again soon joins, and what is read once pushes nothing out. Reading one of them is a lookup, and all its readers share one value. An object is kept in the form in which
 /// it was read last. See [`Storage`] for other ways.
 ///
 /// A lister keeps its informer running, as every holder of it does.
