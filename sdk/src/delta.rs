@@ -13,8 +13,9 @@ pub const MAX_DELTAS: usize = 4096;
 /// milliseconds, so more would only make the peak of a first list higher. One larger object passes alone.
 pub const MAX_BYTES: usize = 2 * 1024 * 1024;
 
-/// Most deltas handed over at once, so that a store that locks for a batch does not keep its readers waiting.
-pub const MAX_BATCH: usize = 256;
+/// Most deltas handed over at once: few beside [`MAX_BYTES`], which they count against until the next are asked for, so that
+/// the reflector fills the rest meanwhile.
+pub const MAX_BATCH: usize = 64;
 
 /// Makes a queue.
 pub fn channel() -> (DeltaSender, DeltaReceiver) {

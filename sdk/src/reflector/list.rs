@@ -37,7 +37,11 @@ async fn read<S: DeltaSink>(reflector: &mut Reflector<S>, options: ListOptions) 
         }
         loop {
             match splitter.next_item() {
-                Ok(None) => break,
+                Ok(None) => {
+                    // As in a watch: the store packs this chunk while the next one is read.
+                    tokio::task::yield_now().await;
+                    break;
+                }
                 Err(error) => return Ok(Err(Cause::Wire(error))),
                 // An item that is not JSON casts doubt on the whole body; one that is JSON and can not be used is only
                 // skipped.

@@ -65,6 +65,9 @@ impl<S: DeltaSink> Watch<'_, S> {
                     if self.lines(&mut lines).await? == Then::Next {
                         return Ok(());
                     }
+                    // A task that was woken from this one waits behind it. So that the store packs this chunk while the
+                    // next one is read, let it go first, or let another thread have one of the two.
+                    tokio::task::yield_now().await;
                     // From here on the server is waited for. While the store had no room it could not be heard.
                     self.heard = clock::now();
                 }
