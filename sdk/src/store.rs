@@ -269,7 +269,7 @@ impl Store {
 
     /// Returns the values of one object in one index: none where the projection fails, which is reported once.
     fn project(&self, projection: &Projection, envelope: &Envelope, reported: Reported) -> Values {
-        let key = &envelope.metadata().key;
+        let key = envelope.key();
         index::project(projection, envelope).unwrap_or_else(|failure| {
             let first = self.quarantined().insert(key.clone());
             if first && reported == Reported::No {

@@ -90,14 +90,14 @@ impl<K: Kind> Handle<K> {
         Self { envelope, kind: PhantomData }
     }
 
-    /// Returns its metadata, already parsed.
+    /// Returns its metadata, parsed once for all handlers.
     pub fn metadata(&self) -> &Metadata {
         self.envelope.metadata()
     }
 
     /// Returns its namespace and name.
     pub fn key(&self) -> &ObjectKey {
-        &self.metadata().key
+        self.envelope.key()
     }
 
     /// Decodes it, once for all handlers of this event that keep up with it.
@@ -125,7 +125,7 @@ impl<K> Clone for Handle<K> {
 
 impl<K> std::fmt::Debug for Handle<K> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Handle").field(&self.envelope.metadata().key).finish()
+        f.debug_tuple("Handle").field(self.envelope.key()).finish()
     }
 }
 

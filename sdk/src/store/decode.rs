@@ -39,7 +39,10 @@ enum Source {
     /// Unpacked when somebody looks.
     Packed {
         packed: Packed,
-        metadata: OnceLock<Metadata>,
+        /// Apart from the other metadata: it is all that most handlers look at in an old state.
+        key: OnceLock<ObjectKey>,
+        /// Boxed: most old states go without.
+        metadata: OnceLock<Box<Metadata>>,
         object: OnceLock<Arc<RawObject>>,
     },
 }
@@ -52,7 +55,12 @@ impl Envelope {
 
     /// Wraps an object out of a store that nobody has looked at yet.
     pub(crate) fn packed(packed: Packed) -> Self {
-        Self::from_source(Source::Packed { packed, metadata: OnceLock::new(), object: OnceLock::new() })
+        Self::from_source(Source::Packed {
+            packed,
+            key: OnceLock::new(),
+            metadata: OnceLock::new(),
+            object: OnceLock::new(),
+        })
     }
 
     /// Returns the object as it came from the wire.
@@ -63,11 +71,19 @@ impl Envelope {
         }
     }
 
+    /// Returns its namespace and name, and looks at nothing else.
+    pub(crate) fn key(&self) -> &ObjectKey {
+        match &self.source {
+            Source::Raw(object) => &object.metadata().key,
+            Source::Packed { packed, key, .. } => key.get_or_init(|| packed.view().key()),
+        }
+    }
+
     /// Returns its metadata, without unpacking the rest.
     pub(crate) fn metadata(&self) -> &Metadata {
         match &self.source {
             Source::Raw(object) => object.metadata(),
-            Source::Packed { packed, metadata, .. } => metadata.get_or_init(|| packed.view().metadata()),
+            Source::Packed { packed, metadata, .. } => metadata.get_or_init(|| Box::new(packed.view().metadata())),
         }
     }
 
@@ -86,7 +102,7 @@ impl Envelope {
         if let Some(known) = decoded.clone().and_then(|known| known.downcast::<K>().ok()) {
             return Ok(known);
         }
-        let object = self.with_json(|json| decode_json::<K>(json, || self.metadata().key.clone()))?;
+        let object = self.with_json(|json| decode_json::<K>(json, || self.key().clone()))?;
         let object = Arc::new(object);
         *decoded = Some(Arc::<K>::clone(&object));
         Ok(object)
@@ -101,7 +117,7 @@ impl Envelope {
                 return Ok(whole);
             }
         }
-        let key = || self.metadata().key.clone();
+        let key = || self.key().clone();
         self.with_json(|json| decode_as(json, &K::api_version(&()), &K::kind(&()), key)).map(Arc::new)
     }
 
@@ -126,7 +142,7 @@ impl Envelope {
 
     fn as_stored(&self) -> Option<Packed> {
         let (store, stamp) = self.stored.get()?;
-        store.copy(&self.metadata().key).filter(|stored| stored.stamp == *stamp)
+        store.copy(self.key()).filter(|stored| stored.stamp == *stamp)
     }
 
     fn from_source(source: Source) -> Self {
@@ -136,7 +152,7 @@ impl Envelope {
 
 impl std::fmt::Debug for Envelope {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Envelope").field(&self.metadata().key).finish()
+        f.debug_tuple("Envelope").field(self.key()).finish()
     }
 }
 

@@ -68,7 +68,7 @@ struct Inline {
 
 impl Delivery for Inline {
     fn deliver(&mut self, event: &Event<Arc<Envelope>>) {
-        let key = event.latest().metadata().key.clone();
+        let key = event.latest().key().clone();
         self.guard.call(&key, || (self.handler)(event.clone()));
     }
 
@@ -87,7 +87,7 @@ struct Buffered {
 
 impl Delivery for Buffered {
     fn deliver(&mut self, event: &Event<Arc<Envelope>>) {
-        let key = &event.latest().metadata().key;
+        let key = event.latest().key();
         let mut buffer = self.mailbox.buffer();
         // A decoded object is many times its bytes, and these are many times the packed ones: what piles up is packed
         // where it can be.
@@ -215,7 +215,7 @@ impl<H> Caller<H> {
                 return self.guard.end_initial_list();
             }
         };
-        let key = event.latest().metadata().key.clone();
+        let key = event.latest().key().clone();
         let handler = &mut self.handler;
         self.guard.call(&key, || match event {
             Event::Added { object, initial } => handler.on_add(Handle::new(object), initial),
