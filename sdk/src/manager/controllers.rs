@@ -84,7 +84,8 @@ impl Controllers {
     }
 
     /// Stops the controller of that name and waits for its end: reconciles at hand may end within the manager's grace
-    /// period, none begins, and its handlers are removed. Its informers go on for whoever else reads them.
+    /// period, none begins, and its handlers are removed. Its informers end with it, but for those that another controller or
+    /// anybody else holds.
     ///
     /// Returns false when there is none. Dropping the future leaves it stopping.
     pub async fn remove(&self, name: &str) -> bool {

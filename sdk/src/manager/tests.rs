@@ -14,6 +14,8 @@ use crate::resource::ObjectKey;
 
 mod dynamic;
 
+mod informers;
+
 const MS: Duration = Duration::from_millis(1);
 
 /// Kinds that sync, or fail, as the test says; and what happened, in order.
