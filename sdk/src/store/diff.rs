@@ -27,9 +27,12 @@ pub(super) const LONGEST: usize = 32 * 1024;
 const FEW: usize = 63;
 
 /// Makes differences; it keeps its buffers.
+#[derive(Default)]
 pub(super) struct Differ {
-    /// Where bytes of the other text stand.
+    /// Where bytes of the other text stand, once somebody has asked.
     places: Vec<u16>,
+    /// The number of that text.
+    number: u16,
     steps: Vec<u8>,
     literals: Vec<u8>,
 }
@@ -42,14 +45,14 @@ struct Run {
 }
 
 impl Differ {
-    pub(super) fn new() -> Self {
-        Self { places: Vec::new(), steps: Vec::new(), literals: Vec::new() }
-    }
-
-    /// Appends what makes `text` of `like`, of which nothing beyond [`LONGEST`] is looked at.
-    pub(super) fn write(&mut self, like: &[u8], text: &[u8], out: &mut Vec<u8>) {
+    /// Appends what makes `text` of `like`, of which nothing beyond [`LONGEST`] is looked at, and which is always the same
+    /// under the same number.
+    pub(super) fn write(&mut self, number: u16, like: &[u8], text: &[u8], out: &mut Vec<u8>) {
         let like = &like[..like.len().min(LONGEST)];
-        self.places.clear();
+        if number != self.number {
+            self.places.clear();
+            self.number = number;
+        }
         self.steps.clear();
         self.literals.clear();
         // What was copied up to here, in both.
@@ -68,6 +71,11 @@ impl Differ {
         write_number(out, self.steps.len() as u64);
         out.extend_from_slice(&self.steps);
         out.extend_from_slice(&self.literals);
+    }
+
+    /// Lets numbers stand for other texts.
+    pub(super) fn forget(&mut self) {
+        self.places.clear();
     }
 
     /// Returns how many bytes it keeps.
@@ -180,7 +188,7 @@ mod tests {
 
     fn diff(like: &[u8], text: &[u8]) -> Vec<u8> {
         let mut out = Vec::new();
-        Differ::new().write(like, text, &mut out);
+        Differ::default().write(1, like, text, &mut out);
         out
     }
 
@@ -204,6 +212,17 @@ mod tests {
         #[test]
         fn any_text_comes_back_from_its_difference_to_any_other(like in text(), text in text()) {
             prop_assert_eq!(read_back(&like, &diff(&like, &text)), Some(text));
+        }
+
+        #[test]
+        fn what_is_known_of_one_text_is_not_taken_for_another(texts in prop::collection::vec((1..3_u16, text()), 1..6)) {
+            let (mut differ, mut known) = (Differ::default(), std::collections::HashMap::new());
+            for (number, text) in texts {
+                let like = known.entry(number).or_insert_with(|| text.clone());
+                let mut diff = Vec::new();
+                differ.write(number, like, &text, &mut diff);
+                prop_assert_eq!(read_back(like, &diff), Some(text));
+            }
         }
 
         #[test]

@@ -128,7 +128,7 @@ impl Families {
     pub(super) fn new() -> Self {
         Self {
             exemplars: Exemplars::default(),
-            differ: Differ::new(),
+            differ: Differ::default(),
             by_label: HashMap::new(),
             last: NONE,
             usual: UNKNOWN,
@@ -161,7 +161,7 @@ impl Families {
             exemplar = added;
             self.learn(whole, added);
             self.best.clear();
-            self.differ.write(text, text, &mut self.best);
+            self.differ.write(added, text, text, &mut self.best);
         }
         if exemplar == NONE || self.best.len() >= text.len() {
             return Likeness { exemplar: NONE, is_new: false };
@@ -179,6 +179,7 @@ impl Families {
     pub(super) fn forget(&mut self, unused: impl Fn(u16) -> bool) {
         let numbers: Vec<u16> = self.exemplars.numbers().filter(|&number| unused(number)).collect();
         numbers.into_iter().for_each(|number| self.exemplars.remove(number));
+        self.differ.forget();
         let known = &self.exemplars;
         self.by_label.retain(|_, learned| known.get(learned.exemplar).is_some());
     }
@@ -199,7 +200,7 @@ impl Families {
                 continue;
             }
             self.trial.clear();
-            self.differ.write(exemplar, text, &mut self.trial);
+            self.differ.write(candidate, exemplar, text, &mut self.trial);
             if nearest == NONE || self.trial.len() < self.best.len() {
                 nearest = candidate;
                 std::mem::swap(&mut self.best, &mut self.trial);
