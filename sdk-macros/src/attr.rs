@@ -14,8 +14,10 @@ use syn::{Attribute, Expr, ExprLit, Ident, Lit, LitInt, LitStr, Member, Meta, Pa
 use crate::ctxt::Ctxt;
 
 mod dependents;
+mod value;
 
-pub(crate) use dependents::{DependentAttr, misspelt};
+pub(crate) use dependents::{DependentAttr, FunctionPath, misspelt};
+pub(crate) use value::{PresenceWord, Time};
 
 /// All `#[operator(..)]` attributes of one struct, merged.
 #[derive(Debug, Default)]
@@ -38,6 +40,12 @@ pub(crate) struct Settings {
     pub(crate) finalizer: Option<Text>,
     /// `concurrency = 8`
     pub(crate) concurrency: Option<Number>,
+    /// `deadline = "30s"`
+    pub(crate) deadline: Option<Time>,
+    /// `resync = "10h"`
+    pub(crate) resync: Option<Time>,
+    /// `predicate = edited`
+    pub(crate) predicate: Option<FunctionPath>,
     /// `name = "websites"`
     pub(crate) name: Option<Text>,
     /// `status`, for a root type written by hand
@@ -47,8 +55,21 @@ pub(crate) struct Settings {
     pub(crate) krate: Option<CratePath>,
 }
 
-const KEYS: [&str; 10] =
-    ["owns", "watches", "dependents", "index", "cleanup", "finalizer", "concurrency", "name", "status", "crate"];
+const KEYS: [&str; 13] = [
+    "owns",
+    "watches",
+    "dependents",
+    "index",
+    "cleanup",
+    "finalizer",
+    "concurrency",
+    "deadline",
+    "resync",
+    "predicate",
+    "name",
+    "status",
+    "crate",
+];
 
 /// `owns(..)` or `watches(..)`.
 #[derive(Debug)]
@@ -74,17 +95,22 @@ pub(crate) struct Options {
     /// `fields = "type=Opaque"`
     pub(crate) fields: Option<Text>,
     /// `namespace = "infra"`
-    pub(crate) namespace: Option<Text>,
+    #[darling(multiple)]
+    pub(crate) namespace: Vec<Text>,
+    /// `presence = optional`
+    pub(crate) presence: Option<PresenceWord>,
     /// `metadata`
     pub(crate) metadata: Word,
     /// `by = spec.content`
     #[darling(multiple)]
     pub(crate) by: Vec<Projection>,
+    /// `predicate = rolled_out`
+    pub(crate) predicate: Option<FunctionPath>,
     /// `map = websites_on`
     pub(crate) map: Option<Projection>,
 }
 
-const OPTIONS: [&str; 6] = ["labels", "fields", "namespace", "metadata", "by", "map"];
+const OPTIONS: [&str; 8] = ["labels", "fields", "namespace", "presence", "predicate", "metadata", "by", "map"];
 
 /// `by_host = spec.host`, one entry of `index(..)`.
 #[derive(Debug)]
@@ -183,7 +209,7 @@ impl RelationAttr {
                 },
             }
         }
-        let options = each_once(options, &["by"], ctxt)?;
+        let options = each_once(options, &["by", "namespace"], ctxt)?;
         sound.then_some(Self { keyword, kinds, options })
     }
 }

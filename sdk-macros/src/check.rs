@@ -15,15 +15,14 @@ use crate::path;
 
 mod dependents;
 mod reserved;
+mod values;
 
 use dependents::{
     after_names_a_dependent, after_names_each_once, dependent_is_seen_whole, dependent_name_is_unique,
     dependents_go_in_no_circle,
 };
 use reserved::{CONTEXT_METHODS, LISTER_METHODS};
-
-/// At most this many reconciles at once: more says that a reconcile waits for something it should be told of.
-const MAX_CONCURRENCY: u16 = 1024;
+use values::{concurrency_is_in_range, namespace_is_a_label, namespace_is_named_once, time_is_not_zero};
 
 /// What the rules look at.
 pub(crate) struct Subject<'a> {
@@ -35,7 +34,7 @@ pub(crate) struct Subject<'a> {
 type Rule = fn(&Subject<'_>, &Ctxt);
 
 /// Every rule, under the name of its case in `tests/macros/fail`.
-pub(crate) const RULES: [(&str, Rule); 24] = [
+pub(crate) const RULES: [(&str, Rule); 26] = [
     ("root_has_a_shape", root_has_a_shape),
     ("root_is_concrete", root_is_concrete),
     ("crate_path_is_absolute", crate_path_is_absolute),
@@ -49,12 +48,14 @@ pub(crate) const RULES: [(&str, Rule); 24] = [
     ("function_is_no_field", function_is_no_field),
     ("selector_is_not_empty", selector_is_not_empty),
     ("namespace_is_a_label", namespace_is_a_label),
+    ("namespace_is_named_once", namespace_is_named_once),
     ("relation_is_declared_once", relation_is_declared_once),
     ("accessor_is_unique", accessor_is_unique),
     ("index_name_is_unique", index_name_is_unique),
     ("finalizer_is_qualified", finalizer_is_qualified),
     ("name_is_a_label", name_is_a_label),
     ("concurrency_is_in_range", concurrency_is_in_range),
+    ("time_is_not_zero", time_is_not_zero),
     ("dependent_name_is_unique", dependent_name_is_unique),
     ("after_names_a_dependent", after_names_a_dependent),
     ("after_names_each_once", after_names_each_once),
@@ -122,7 +123,9 @@ fn relation_names_a_kind(subject: &Subject<'_>, ctxt: &Ctxt) {
         let options = &relation.options;
         let has_options = options.labels.is_some()
             || options.fields.is_some()
-            || options.namespace.is_some()
+            || !options.namespace.is_empty()
+            || options.presence.is_some()
+            || options.predicate.is_some()
             || options.metadata.is_present()
             || options.map.is_some()
             || !options.by.is_empty();
@@ -226,15 +229,6 @@ fn selector_is_not_empty(subject: &Subject<'_>, ctxt: &Ctxt) {
     }
 }
 
-/// A namespace is a DNS label (apimachinery `ValidateNamespaceName`): `namespace = "Infra"` can not exist.
-fn namespace_is_a_label(subject: &Subject<'_>, ctxt: &Ctxt) {
-    for text in subject.attr.relations.iter().filter_map(|relation| relation.options.namespace.as_ref()) {
-        if !is_dns_label(&text.0.value()) {
-            ctxt.error_at(&text.0, format!("`{}` is no namespace: {DNS_LABEL}", text.0.value()));
-        }
-    }
-}
-
 /// Two watches of the same objects for the same role are one: `owns(Service), owns(other = Service)`.
 fn relation_is_declared_once(subject: &Subject<'_>, ctxt: &Ctxt) {
     let mut seen = Vec::new();
@@ -244,7 +238,9 @@ fn relation_is_declared_once(subject: &Subject<'_>, ctxt: &Ctxt) {
         for kind in &relation.kinds {
             let name = written(&kind.path);
             let metadata = options.metadata.is_present();
-            let narrow = (text(&options.labels), text(&options.fields), text(&options.namespace), metadata);
+            let mut namespaces: Vec<String> = options.namespace.iter().map(|text| text.0.value()).collect();
+            namespaces.sort_unstable();
+            let narrow = (text(&options.labels), text(&options.fields), namespaces, metadata);
             let same = (relation.keyword.to_string(), name.clone(), narrow);
             if seen.contains(&same) {
                 let help = if relation.keyword == "owns" {
@@ -346,34 +342,31 @@ fn name_is_a_label(subject: &Subject<'_>, ctxt: &Ctxt) {
     }
 }
 
-/// `concurrency = 0` would reconcile nothing.
-fn concurrency_is_in_range(subject: &Subject<'_>, ctxt: &Ctxt) {
-    if let Some(number) = &subject.attr.settings.concurrency
-        && !number.0.base10_parse().is_ok_and(|value: u16| (1..=MAX_CONCURRENCY).contains(&value))
-    {
-        let message =
-            format!("`concurrency` says how many reconciles run at once: write a number from 1 to {MAX_CONCURRENCY}");
-        ctxt.error_at(&number.0, message);
-    }
-}
-
 fn text(ident: &Ident) -> String {
     ident.unraw().to_string()
 }
 
-fn narrow(relation: &model::Relation) -> (bool, [Option<String>; 3], bool) {
+fn narrow(relation: &model::Relation) -> (bool, [Option<String>; 2], Vec<String>, bool) {
     let value = |text: &Option<LitStr>| text.as_ref().map(LitStr::value);
     let owns = matches!(relation.role, model::Role::Owns);
-    (owns, [value(&relation.labels), value(&relation.fields), value(&relation.namespace)], relation.metadata)
+    let mut namespaces: Vec<String> = relation.namespaces.iter().map(LitStr::value).collect();
+    namespaces.sort_unstable();
+    (owns, [value(&relation.labels), value(&relation.fields)], namespaces, relation.metadata)
 }
 
 fn first_option(relation: &RelationAttr) -> Option<TokenStream> {
     let options = &relation.options;
-    let text = [&options.labels, &options.fields, &options.namespace].into_iter().flatten().next();
+    let text = options.labels.iter().chain(&options.fields).chain(&options.namespace).next();
     let projection = options.by.first().or(options.map.as_ref());
-    text.map(|text| text.0.to_token_stream()).or_else(|| projection.map(ToTokens::to_token_stream)).or_else(|| {
-        options.metadata.is_present().then(|| Ident::new("metadata", options.metadata.span()).to_token_stream())
-    })
+    let presence = options.presence.as_ref().map(|word| word.0.to_token_stream());
+    let predicate = options.predicate.as_ref().map(|function| function.0.to_token_stream());
+    text.map(|text| text.0.to_token_stream())
+        .or_else(|| projection.map(ToTokens::to_token_stream))
+        .or(presence)
+        .or(predicate)
+        .or_else(|| {
+            options.metadata.is_present().then(|| Ident::new("metadata", options.metadata.span()).to_token_stream())
+        })
 }
 
 const DNS_LABEL: &str = "use lower-case letters, digits and `-`, at most 63, with a letter or digit at both ends";

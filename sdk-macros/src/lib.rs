@@ -94,7 +94,7 @@ mod fallback;
 /// For anything else, `by` takes a function of the primary. `by` may be repeated.
 ///
 /// A name without a namespace means the namespace of the primary, or that of `namespace = ".."`; a cluster-scoped primary
-/// must say one of them.
+/// must say one of them. Of several namespaces none says where a bare name lives.
 ///
 /// ```text
 /// #[operator(watches(ConfigMap, by = spec.content, by = spec.theme))]
@@ -119,8 +119,22 @@ mod fallback;
 /// |---|---|
 /// | `labels = "app=web"` | objects whose labels match, as `kubectl -l` has it |
 /// | `fields = "type=Opaque"` | objects whose fields match, as `kubectl --field-selector` has it |
-/// | `namespace = "infra"` | one namespace, for which a Role is enough |
+/// | `namespace = "infra"` | one namespace, for which a Role is enough; may be repeated, with one watch each |
 /// | `metadata` | metadata: accessors and functions see `PartialObjectMeta<Kind>`, and no spec or secret is ever fetched |
+///
+/// `presence` narrows nothing: it says what to make of a kind whose CRD is not installed, `required` unless written
+/// (`kubewright::declare::Presence`).
+///
+/// ```text
+/// #[operator(watches(cm::Certificate, by = spec.certificate, presence = optional))]
+/// ```
+///
+/// `predicate` narrows nothing either: everything is cached, and only events that pass start a reconcile. It takes a function
+/// that makes the predicate (`kubewright::controller::Predicate`), of the kind or of its metadata.
+///
+/// ```text
+/// #[operator(owns(Deployment, predicate = edited))]     // fn edited() -> Predicate<Deployment>
+/// ```
 ///
 /// ## Accessors
 ///
@@ -158,6 +172,23 @@ mod fallback;
 ///
 /// ```text
 /// #[operator(concurrency = 16)]
+/// ```
+///
+/// ## `deadline = "5m"`, `resync = "10h"`
+///
+/// How long a reconcile may take before it is dropped and counts as failed, and how often every object is reconciled again
+/// though nothing has changed. Neither is, unless written. Units are `ms`, `s`, `m` and `h`, as in `"1h30m"`.
+///
+/// ```text
+/// #[operator(deadline = "5m", resync = "10h")]
+/// ```
+///
+/// ## `predicate = function`
+///
+/// Which events of the primaries start a reconcile, from a function that makes the predicate.
+///
+/// ```text
+/// #[operator(predicate = edited)]                       // fn edited() -> Predicate<Website>
 /// ```
 ///
 /// ## `name = "websites"`

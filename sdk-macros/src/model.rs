@@ -25,6 +25,12 @@ pub(crate) struct Container {
     /// Whether there is a cleanup that deletes the dependents in order, unless the user writes another.
     pub(crate) has_default_cleanup: bool,
     pub(crate) concurrency: Option<u16>,
+    /// In milliseconds.
+    pub(crate) deadline: Option<u64>,
+    /// In milliseconds.
+    pub(crate) resync: Option<u64>,
+    /// Makes the predicate of the primaries.
+    pub(crate) predicate: Option<Path>,
     /// In source order; the position is the slot.
     pub(crate) relations: Vec<Relation>,
     /// In source order.
@@ -55,7 +61,11 @@ pub(crate) struct Relation {
     pub(crate) accessor: Ident,
     pub(crate) labels: Option<LitStr>,
     pub(crate) fields: Option<LitStr>,
-    pub(crate) namespace: Option<LitStr>,
+    pub(crate) namespaces: Vec<LitStr>,
+    /// The variant of `Presence`, if one is written.
+    pub(crate) presence: Option<Ident>,
+    /// Makes the predicate.
+    pub(crate) predicate: Option<Path>,
     pub(crate) metadata: bool,
     /// Whether a dependent declares it, and no `owns(..)`.
     pub(crate) is_implied: bool,
@@ -116,6 +126,9 @@ impl Container {
             finalizer: finalizer(attr, kube),
             has_default_cleanup: first_after(attr).is_some() && !settings.cleanup.is_present(),
             concurrency: settings.concurrency.as_ref().and_then(|number| number.0.base10_parse().ok()),
+            deadline: settings.deadline.as_ref().map(|time| time.millis),
+            resync: settings.resync.as_ref().map(|time| time.millis),
+            predicate: settings.predicate.as_ref().map(|function| function.0.clone()),
             relations: relations(attr),
             dependents: attr.dependents.iter().filter_map(Dependent::new).collect(),
             indexes: attr
@@ -158,7 +171,9 @@ impl Relation {
             kind: kind.path.clone(),
             labels: text(&options.labels),
             fields: text(&options.fields),
-            namespace: text(&options.namespace),
+            namespaces: options.namespace.iter().map(|text| text.0.clone()).collect(),
+            presence: options.presence.as_ref().map(|word| variant(&word.0)),
+            predicate: options.predicate.as_ref().map(|function| function.0.clone()),
             metadata: options.metadata.is_present(),
             is_implied: false,
         })
@@ -171,7 +186,9 @@ impl Relation {
             kind: kind.clone(),
             labels: None,
             fields: None,
-            namespace: None,
+            namespaces: Vec::new(),
+            presence: None,
+            predicate: None,
             metadata: false,
             is_implied: true,
         }
@@ -246,6 +263,13 @@ pub(crate) fn first_name(members: &[Member]) -> Option<&Ident> {
 /// Returns a path as a person writes it.
 pub(crate) fn written(path: &Path) -> String {
     path.to_token_stream().to_string().replace(' ', "")
+}
+
+/// `optional` becomes `Optional`.
+fn variant(word: &Ident) -> Ident {
+    let word_text = word.to_string();
+    let (first, rest) = word_text.split_at(1);
+    Ident::new(&format!("{}{rest}", first.to_uppercase()), word.span())
 }
 
 fn default_name(kind: &Ident) -> LitStr {

@@ -9,7 +9,7 @@ pub use std::sync::Arc;
 pub use std::vec::Vec;
 
 pub use crate::declare::path::{Plain, Walk, collect, has_namespace, keys, names, names_in, values};
-pub use crate::declare::{Declaration, Narrow, OwnedBy, Primary};
+pub use crate::declare::{Declaration, Narrow, OwnedBy, Presence, Primary};
 pub use crate::dependents::{Dependent, Graph, HasDependents};
 pub use crate::informer::declared::{DeclaredKind, DeclaredLister};
 pub use crate::operator::{Operator, Setup};
@@ -18,6 +18,8 @@ pub use crate::resource::ObjectKey;
 pub use crate::store::lister::{DecodeError, Lister};
 pub use kube::core::PartialObjectMeta;
 
+use std::time::Duration;
+
 use crate::declare::{Mapping, Reference};
 use crate::resource::Kind;
 use kube::CustomResourceExt;
@@ -25,6 +27,11 @@ use kube::CustomResourceExt;
 /// Starts the declaration of `P`.
 pub fn declare<P: Primary + CustomResourceExt>(name: &'static str) -> Declaration<P> {
     Declaration::new(name, P::crd)
+}
+
+/// So many milliseconds.
+pub fn millis(millis: u64) -> Duration {
+    Duration::from_millis(millis)
 }
 
 /// Narrows nothing.

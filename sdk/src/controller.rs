@@ -51,6 +51,7 @@ pub(crate) use gate::Gate;
 pub use gate::{DEFAULT_READ_YOUR_WRITES_DEADLINE, ReadYourWrites};
 pub use overrides::{OverrideError, Overrides};
 pub use parking::GateStats;
+pub(crate) use predicate::Filter;
 pub use predicate::Predicate;
 #[cfg(test)]
 pub(crate) use source::Feed;

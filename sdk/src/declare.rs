@@ -2,8 +2,10 @@
 //!
 //! The derive writes a [`Declaration`] with the builder methods below; everything else (informers, mapping of events,
 //! the role, what a context may touch) follows from it.
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::resource::{Kind, ObjectKey, ObjectScope, ResourceType};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
@@ -62,6 +64,10 @@ pub struct Declaration<P> {
     pub finalizer: Option<String>,
     /// How many reconciles may run at once; one key never runs twice at once.
     pub concurrency: usize,
+    /// How long a reconcile may take, if there is a limit.
+    pub deadline: Option<Duration>,
+    /// How often every primary is reconciled again, if it is.
+    pub resync: Option<Duration>,
     /// Owned and watched kinds, in the order of the attribute; the position is the slot that generated code names.
     pub relations: Vec<Relation<P>>,
     /// Declared indexes of the primary, in the order of the attribute.
@@ -82,6 +88,8 @@ impl<P: Kind> Declaration<P> {
             status: false,
             finalizer: None,
             concurrency: DEFAULT_CONCURRENCY,
+            deadline: None,
+            resync: None,
             relations: Vec::new(),
             indexes: Vec::new(),
         }
@@ -105,6 +113,20 @@ impl<P: Kind> Declaration<P> {
     #[must_use]
     pub fn concurrency(mut self, concurrency: usize) -> Self {
         self.concurrency = concurrency;
+        self
+    }
+
+    /// Drops a reconcile that takes longer, as [`Controller::deadline`](crate::controller::Controller::deadline) says.
+    #[must_use]
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = Some(deadline);
+        self
+    }
+
+    /// Reconciles every primary again each `period`, as [`Controller::resync`](crate::controller::Controller::resync) says.
+    #[must_use]
+    pub fn resync(mut self, period: Duration) -> Self {
+        self.resync = Some(period);
         self
     }
 
@@ -159,10 +181,12 @@ pub struct Narrow {
     pub labels: Option<String>,
     /// Field selector, as `kubectl --field-selector` takes it.
     pub fields: Option<String>,
-    /// The only namespace that is watched.
-    pub namespace: Option<String>,
+    /// The only namespaces that are watched; all that the operator watches if there are none.
+    pub namespaces: BTreeSet<String>,
     /// How much of each object is asked for.
     pub view: View,
+    /// What to make of it when the API server does not know the kind.
+    pub presence: Presence,
 }
 
 impl Narrow {
@@ -180,10 +204,10 @@ impl Narrow {
         self
     }
 
-    /// Keeps only objects of one namespace.
+    /// Keeps only objects of this namespace, and of others that are named so.
     #[must_use]
     pub fn namespace(mut self, namespace: &str) -> Self {
-        self.namespace = Some(namespace.to_owned());
+        self.namespaces.insert(namespace.to_owned());
         self
     }
 
@@ -191,6 +215,13 @@ impl Narrow {
     #[must_use]
     pub fn metadata(mut self) -> Self {
         self.view = View::Metadata;
+        self
+    }
+
+    /// Says what to make of a kind that the API server does not know.
+    #[must_use]
+    pub fn presence(mut self, presence: Presence) -> Self {
+        self.presence = presence;
         self
     }
 }
@@ -203,6 +234,27 @@ pub enum View {
     Full,
     /// `PartialObjectMetadata`: no spec, no status, no secrets.
     Metadata,
+}
+
+/// What to make of a kind that the API server does not know, because its CRD is not installed (yet).
+///
+/// The kind is asked for again and again, each time after a longer wait up to 30 s, so that it is cached within half a
+/// minute once it is there. Where callers of one informer differ, the strictest counts: the order is that of the variants.
+///
+/// A kind may also vanish: deleting a CRD deletes its objects first, and what the watch tells of that is applied as ever.
+/// If the watch missed it, a required kind keeps what was cached, and fails. Any other is gone with all its objects: after
+/// three answers in a row that the kind is unknown they are deleted, with an unknown final state. What has synced stays
+/// synced.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Presence {
+    /// The informer counts as synced, with no objects, while the kind is unknown; objects that come later are added as
+    /// new ones.
+    Optional,
+    /// The informer does not sync before the kind is known, and that is no failure.
+    Awaited,
+    /// A kind that is unknown is a failure, which readiness and the error of a wait name.
+    #[default]
+    Required,
 }
 
 /// How an event of a related kind finds the primaries to reconcile.

@@ -6,7 +6,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use crate::client::Client;
-use crate::controller::{Controller, Source, Watch};
+use crate::controller::{Controller, Filter, Predicate, Source, Watch};
 use crate::declare::rbac::Declared;
 use crate::declare::{Declaration, Mapping, Primary, Reference, Relation};
 use crate::dependents::HasDependents;
@@ -17,7 +17,7 @@ use crate::informer::factory::InformerFactory;
 use crate::reconcile::context::shared::Shared;
 use crate::reconcile::dispatch;
 use crate::reconcile::{ReconcileFn, Reconciler, Result};
-use crate::resource::{ObjectKey, Scope};
+use crate::resource::{Kind, ObjectKey, Scope};
 
 /// What a reconciler can be made from, once there is a cluster.
 #[derive(Clone, Debug)]
@@ -48,13 +48,27 @@ pub struct Operator {
     declared: Declared,
     make: Make,
     render: Option<RenderFn>,
+    filters: Filters,
+}
+
+/// Which events count, of primaries and of relations by slot. One that is not there lets all through.
+#[derive(Default)]
+struct Filters {
+    primaries: Option<Filter>,
+    relations: Vec<(usize, Filter)>,
+}
+
+impl Filters {
+    fn of_relation(&self, slot: usize) -> Option<Filter> {
+        self.relations.iter().find(|(of, _)| *of == slot).map(|(_, filter)| Arc::clone(filter))
+    }
 }
 
 /// Renders the desired children of a primary that is given as JSON.
 type RenderFn = fn(serde_json::Value) -> Result<Vec<serde_json::Value>, RenderError>;
 
 /// Makes the reconciler and the controller that calls it.
-type Make = Box<dyn FnOnce(Setup) -> BoxFuture<'static, Result<(Controller, ReconcileFn)>> + Send>;
+type Make = Box<dyn FnOnce(Setup, Filters) -> BoxFuture<'static, Result<(Controller, ReconcileFn)>> + Send>;
 
 impl Operator {
     /// Joins the declaration of `P` and the way to make its reconciler.
@@ -69,14 +83,30 @@ impl Operator {
     {
         let declaration = P::declaration();
         let declared = declaration.erase();
-        let make = move |setup: Setup| {
+        let make = move |setup: Setup, filters: Filters| {
             async move {
                 let reconciler = make(setup.clone()).await?;
-                Ok(assemble(declaration, &setup, reconciler))
+                Ok(assemble(declaration, &setup, &filters, reconciler))
             }
             .boxed()
         };
-        Self { declared, make: Box::new(make), render: None }
+        Self { declared, make: Box::new(make), render: None, filters: Filters::default() }
+    }
+
+    /// Lets only those events of primaries of kind `P` start a reconcile that `predicate` passes; the last one given counts.
+    #[must_use]
+    pub fn filter_primaries<P: Primary>(mut self, predicate: Predicate<P>) -> Self {
+        self.filters.primaries = Some(predicate.erased());
+        self
+    }
+
+    /// Lets only those events of a relation start a reconcile that `predicate` passes. `slot` is its position in the
+    /// declaration, and `C` the kind there, or its metadata.
+    #[must_use]
+    pub fn filter_relation<C: Kind>(mut self, slot: usize, predicate: Predicate<C>) -> Self {
+        self.filters.relations.retain(|(of, _)| *of != slot);
+        self.filters.relations.push((slot, predicate.erased()));
+        self
     }
 
     /// Lets `render` print the dependents of `P`, which is the primary of this operator.
@@ -105,7 +135,7 @@ impl Operator {
     /// # Errors
     /// That of the function that makes the reconciler.
     pub async fn controller(self, setup: Setup) -> Result<(Controller, ReconcileFn)> {
-        (self.make)(setup).await
+        (self.make)(setup, self.filters).await
     }
 }
 
@@ -118,16 +148,22 @@ impl std::fmt::Debug for Operator {
 fn assemble<P: Primary, R: Reconciler<P>>(
     declaration: Declaration<P>,
     setup: &Setup,
+    filters: &Filters,
     reconciler: R,
 ) -> (Controller, ReconcileFn) {
     let shared = Arc::new(Shared::new(declaration, setup.client.clone(), &setup.informers));
     let declaration = shared.declaration();
     let writer = Arc::clone(shared.writer());
     let controller = Controller::new(declaration.name, declaration.concurrency).gate(writer);
-    let controller = controller.source(Watch::primary(shared.primary()));
-    let related = declaration.relations.iter().zip(shared.relations());
-    let controller = related.fold(controller, |controller, (relation, informer)| {
-        controller.source(source(relation, informer, declaration, shared.primary()))
+    let primaries = Watch::primary(shared.primary());
+    let primaries = filters.primaries.iter().cloned().fold(primaries, Watch::passing);
+    let controller = controller.source(primaries);
+    let controller = declaration.deadline.into_iter().fold(controller, Controller::deadline);
+    let controller = declaration.resync.into_iter().fold(controller, Controller::resync);
+    let related = declaration.relations.iter().zip(shared.relations()).enumerate();
+    let controller = related.fold(controller, |controller, (slot, (relation, informer))| {
+        let filter = filters.of_relation(slot);
+        controller.source(source(relation, informer, filter, declaration, shared.primary()))
     });
     (controller, dispatch::dispatch(shared, reconciler))
 }
@@ -135,17 +171,18 @@ fn assemble<P: Primary, R: Reconciler<P>>(
 fn source<P: Primary>(
     relation: &Relation<P>,
     informer: &Arc<SharedInformer>,
+    filter: Option<Filter>,
     declaration: &Declaration<P>,
     primary: &DeclaredInformer<P>,
 ) -> Source {
     match &relation.mapping {
-        Mapping::ControllerOwner => Source::owned(informer, declaration.primary.clone()),
+        Mapping::ControllerOwner => Source::owned(informer, filter, declaration.primary.clone()),
         Mapping::References(project) => {
             let (project, scope) = (*project, relation.resource.scope);
             let index = primary.add_index(move |object: &P| references(object, scope, project));
-            Source::references(informer, primary.shared(), index.slot)
+            Source::references(informer, filter, primary.shared(), index.slot)
         }
-        Mapping::Function(map) => Source::mapped(informer, Arc::clone(map)),
+        Mapping::Function(map) => Source::mapped(informer, filter, Arc::clone(map)),
     }
 }
 

@@ -12,6 +12,8 @@ pub(crate) fn impls(container: &Container) -> TokenStream {
     let status = container.status.then(|| quote!(.status()));
     let finalizer = finalizer.iter().map(|finalizer| quote!(.finalizer(#finalizer)));
     let concurrency = concurrency.iter().map(|concurrency| usize::from(*concurrency));
+    let deadline = container.deadline.iter();
+    let resync = container.resync.iter();
     let relations = container.relations.iter().map(|relation| self::relation(container, relation));
     let indexes = container.indexes.iter().map(|index| {
         let name = index.name.unraw().to_string();
@@ -25,13 +27,15 @@ pub(crate) fn impls(container: &Container) -> TokenStream {
         )
     });
     let owned = owned(container);
-    let namespaces = container.relations.iter().filter_map(has_namespace);
+    let namespaces = container.relations.iter().flat_map(has_namespace);
     quote! {
         impl __kw::Primary for #root {
             fn declaration() -> __kw::Declaration<Self> {
                 #walk
                 __kw::declare::<Self>(#name)
-                    #status #(#finalizer)* #(.concurrency(#concurrency))* #(#relations)* #(#indexes)*
+                    #status #(#finalizer)* #(.concurrency(#concurrency))*
+                    #(.deadline(__kw::millis(#deadline)))* #(.resync(__kw::millis(#resync)))*
+                    #(#relations)* #(#indexes)*
             }
         }
         #owned
@@ -59,9 +63,13 @@ fn relation(container: &Container, relation: &Relation) -> TokenStream {
 fn narrow(relation: &Relation) -> TokenStream {
     let labels = &relation.labels.iter().collect::<Vec<_>>();
     let fields = &relation.fields.iter().collect::<Vec<_>>();
-    let namespace = &relation.namespace.iter().collect::<Vec<_>>();
+    let namespaces = &relation.namespaces;
+    let presence = &relation.presence.iter().collect::<Vec<_>>();
     let metadata = relation.metadata.then(|| quote!(.metadata()));
-    quote!(__kw::everything() #(.labels(#labels))* #(.fields(#fields))* #(.namespace(#namespace))* #metadata)
+    quote! {
+        __kw::everything() #(.labels(#labels))* #(.fields(#fields))* #(.namespace(#namespaces))* #metadata
+            #(.presence(__kw::Presence::#presence))*
+    }
 }
 
 /// The type that readers of a relation see: metadata only where that is all that is asked for.
@@ -85,8 +93,8 @@ fn owned(container: &Container) -> TokenStream {
     impls
 }
 
-/// Checks the scope of a kind that is narrowed to a namespace, with the error on the namespace.
+/// Checks the scope of a kind that is narrowed to a namespace, with the error on the first namespace.
 fn has_namespace(relation: &Relation) -> Option<TokenStream> {
-    let (namespace, kind) = (relation.namespace.as_ref()?, &relation.kind);
+    let (namespace, kind) = (relation.namespaces.first()?, &relation.kind);
     Some(quote_spanned!(projection::at(namespace)=> const _: () = __kw::has_namespace::<#kind>();))
 }

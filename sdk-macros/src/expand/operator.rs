@@ -1,8 +1,11 @@
 //! `Root::operator(..)`, and the adapter from the user's trait to the library's.
 use proc_macro2::TokenStream;
-use quote::{format_ident, quote};
+use quote::{format_ident, quote, quote_spanned};
 
 use crate::model::Container;
+
+use super::declaration::object_type;
+use super::projection;
 
 pub(crate) fn impls(container: &Container) -> TokenStream {
     let Container { vis, root, names, .. } = container;
@@ -10,6 +13,7 @@ pub(crate) fn impls(container: &Container) -> TokenStream {
     let doc = format!(" Declares the operator of [`{root}`]s; `make` makes its reconciler once there is a cluster.");
     let reconcile = method(container, "reconcile", "Action");
     let dependents = (!container.dependents.is_empty()).then(|| quote!(.with_dependents::<Self>()));
+    let filters = filters(container);
     let cleanup = container.finalizer.as_ref().map(|_| method(container, "cleanup", "Cleanup"));
     quote! {
         struct #adapter<R>(R);
@@ -28,10 +32,24 @@ pub(crate) fn impls(container: &Container) -> TokenStream {
                 F: __kw::FnOnce(__kw::Setup) -> T + __kw::Send + 'static,
                 T: __kw::Future<Output = __kw::Result<R>> + __kw::Send + 'static,
             {
-                __kw::operator::<Self, _, _, _, _>(make, #adapter) #dependents
+                __kw::operator::<Self, _, _, _, _>(make, #adapter) #dependents #(#filters)*
             }
         }
     }
+}
+
+/// The predicates, of the primaries and of each relation that has one.
+fn filters(container: &Container) -> Vec<TokenStream> {
+    let root = container.predicate.iter().map(|function| {
+        let call = quote_spanned!(projection::at(function)=> #function());
+        quote!(.filter_primaries::<Self>(#call))
+    });
+    let relations = container.relations.iter().enumerate().filter_map(|(slot, relation)| {
+        let function = relation.predicate.as_ref()?;
+        let (object, call) = (object_type(relation), quote_spanned!(projection::at(function)=> #function()));
+        Some(quote!(.filter_relation::<#object>(#slot, #call)))
+    });
+    root.chain(relations).collect()
 }
 
 fn method(container: &Container, name: &str, output: &str) -> TokenStream {

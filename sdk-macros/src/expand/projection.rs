@@ -23,9 +23,10 @@ pub(crate) fn walks(container: &Container) -> bool {
 /// Calls `out` for each object that `primary` names.
 pub(crate) fn names(container: &Container, relation: &Relation, by: &Projection) -> TokenStream {
     let kind = &relation.kind;
-    project(container, by, &|leaf, span| match &relation.namespace {
-        Some(namespace) => quote_spanned!(span=> __kw::names_in(#namespace, #leaf, out)),
-        None => quote_spanned!(span=> __kw::names::<Self, #kind, _>(#leaf, out)),
+    // Of several namespaces none says where a bare name lives.
+    project(container, by, &|leaf, span| match relation.namespaces.as_slice() {
+        [namespace] => quote_spanned!(span=> __kw::names_in(#namespace, #leaf, out)),
+        _ => quote_spanned!(span=> __kw::names::<Self, #kind, _>(#leaf, out)),
     })
 }
 

@@ -44,6 +44,9 @@ pub struct Predicate<K> {
     kind: PhantomData<fn(&K)>,
 }
 
+/// Says whether an event passes, without the type of its objects.
+pub(crate) type Filter = Arc<dyn Fn(&RawEvent) -> bool + Send + Sync>;
+
 /// Yes, no or nothing.
 type Judge = Arc<dyn Fn(&RawEvent) -> Option<bool> + Send + Sync>;
 
@@ -129,6 +132,17 @@ impl<K: Kind> Predicate<K> {
     /// Says whether the event reaches the controller.
     pub(super) fn passes(&self, event: &RawEvent) -> bool {
         (self.judge)(event) != Some(false)
+    }
+
+    /// Gives a filter the type of what it was made for.
+    pub(super) fn of(filter: Filter) -> Self {
+        // Whether it passed for a yes or for nothing makes no difference to what is joined by `and`.
+        Self::judging(move |event| (!filter(event)).then_some(false))
+    }
+
+    /// Drops the type.
+    pub(crate) fn erased(self) -> Filter {
+        Arc::new(move |event| self.passes(event))
     }
 
     fn updates(passes: impl Fn(&Arc<Envelope>, &Arc<Envelope>) -> bool + Send + Sync + 'static) -> Self {

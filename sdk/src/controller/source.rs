@@ -18,7 +18,7 @@ use crate::wire::Metadata;
 use super::guard::Guard;
 use super::inlet::{Inlet, Trigger};
 use super::mapping;
-use super::predicate::{asks_anew, is_resync};
+use super::predicate::{Filter, asks_anew, is_resync};
 use super::timer::KeysFn;
 
 /// One input of a controller, as a value: a [`Watch`](super::Watch) of a kind, a [`channel`](Source::channel), a
@@ -45,26 +45,31 @@ pub(super) enum Attached {
 
 impl Source {
     /// Children of `primary`: an event enqueues the controller owner of the old and of the new object.
-    pub(crate) fn owned(child: &Arc<SharedInformer>, primary: ResourceType) -> Self {
-        Self::by_metadata(child, move |metadata| mapping::controlling_primary(metadata, &primary))
+    pub(crate) fn owned(child: &Arc<SharedInformer>, filter: Option<Filter>, primary: ResourceType) -> Self {
+        Self::by_metadata(child, filter, move |metadata| mapping::controlling_primary(metadata, &primary))
     }
 
     /// Objects that primaries name: an event enqueues the primaries that have its key, `namespace/name`, in the index
     /// at `slot`. A primary that comes to name the object later is enqueued by its own event.
-    pub(crate) fn references(related: &Arc<SharedInformer>, primary: &Arc<SharedInformer>, slot: usize) -> Self {
+    pub(crate) fn references(
+        related: &Arc<SharedInformer>,
+        filter: Option<Filter>,
+        primary: &Arc<SharedInformer>,
+        slot: usize,
+    ) -> Self {
         let primary = Arc::clone(primary);
-        Self::events(related, move |event| primary.keys_by(slot, event.latest().metadata().key.as_str()))
+        Self::events(related, filter, move |event| primary.keys_by(slot, event.latest().metadata().key.as_str()))
     }
 
     /// Objects of any kind: `map` names the primaries of the old and of the new object, from its JSON.
-    pub(crate) fn mapped(informer: &Arc<SharedInformer>, map: MapFunction) -> Self {
+    pub(crate) fn mapped(informer: &Arc<SharedInformer>, filter: Option<Filter>, map: MapFunction) -> Self {
         let mut guard = Guard::new(describe(informer.target()));
         let mut keys = move |object: &Envelope| {
             // The error's own text may quote the object, which may be a Secret.
             let reason = |error: serde_json::Error| format!("it does not decode at column {}", error.column());
             guard.keys(&object.metadata().key, || map(object.object().json()).map_err(reason))
         };
-        Self::events(informer, move |event| match event {
+        Self::events(informer, filter, move |event| match event {
             RawEvent::Updated { old, new } => mapping::both(keys(old), keys(new)),
             RawEvent::Added { object, .. } | RawEvent::Deleted { last: object, .. } => keys(object),
         })
@@ -72,9 +77,10 @@ impl Source {
 
     fn by_metadata(
         informer: &Arc<SharedInformer>,
+        filter: Option<Filter>,
         key: impl Fn(&Metadata) -> Option<ObjectKey> + Send + 'static,
     ) -> Self {
-        Self::events(informer, move |event| {
+        Self::events(informer, filter, move |event| {
             let key = |object: &Envelope| key(object.metadata()).into_iter().collect();
             match event {
                 RawEvent::Updated { old, new } => mapping::both(key(old), key(new)),
@@ -83,8 +89,18 @@ impl Source {
         })
     }
 
-    fn events(informer: &Arc<SharedInformer>, map: impl FnMut(&RawEvent) -> Vec<ObjectKey> + Send + 'static) -> Self {
-        Self::triggered(informer, map, related_trigger)
+    fn events(
+        informer: &Arc<SharedInformer>,
+        filter: Option<Filter>,
+        mut map: impl FnMut(&RawEvent) -> Vec<ObjectKey> + Send + 'static,
+    ) -> Self {
+        let Some(passes) = filter else { return Self::triggered(informer, map, related_trigger) };
+        let mut guard = Guard::new(describe(informer.target()));
+        let filtered = move |event: &RawEvent| {
+            let key = &event.latest().metadata().key;
+            guard.keys(key, || Ok(if passes(event) { map(event) } else { Vec::new() }))
+        };
+        Self::triggered(informer, filtered, related_trigger)
     }
 
     /// Every event of an informer comes through here on its way to a queue.

@@ -11,7 +11,7 @@ use crate::store::index::Index;
 use super::guard::Guard;
 use super::inlet::Trigger;
 use super::mapping;
-use super::predicate::Predicate;
+use super::predicate::{Filter, Predicate};
 use super::source::{Source, describe, primary_trigger, related_trigger};
 
 /// An informer as a source of a controller: a way from its events to keys of primaries, and predicates.
@@ -95,6 +95,11 @@ impl<K: Kind> Watch<K> {
             None => predicate,
         });
         self
+    }
+
+    /// As [`Watch::filter`], of a predicate that has lost its type.
+    pub(crate) fn passing(self, filter: Filter) -> Self {
+        self.filter(Predicate::of(filter))
     }
 
     fn new(informer: &Informer<K>, map: impl FnMut(&RawEvent) -> Vec<ObjectKey> + Send + 'static) -> Self {

@@ -131,7 +131,9 @@ fn grant_all(scopes: &mut BTreeMap<Option<String>, Grants>, operator: &Declared,
             super::Role::Owns => &OWN,
             super::Role::Watches => &READ,
         };
-        grant(resource, "", narrow.namespace.as_deref(), verbs);
+        let namespaces = narrow.namespaces.iter().map(|namespace| Some(namespace.as_str()));
+        let anywhere = narrow.namespaces.is_empty().then_some(None);
+        namespaces.chain(anywhere).for_each(|namespace| grant(resource, "", namespace, verbs));
     }
 }
 
@@ -241,7 +243,7 @@ mod tests {
             .finalizer("a/b")
             .owns::<Deployment>(Narrow::default())
             .owns::<Service>(Narrow::default())
-            .watches::<Secret>(Narrow::default().namespace("vault"), Mapping::ControllerOwner)
+            .watches::<Secret>(Narrow::default().namespace("vault").namespace("safe"), Mapping::ControllerOwner)
             .watches::<Namespace>(Narrow::default().namespace("ignored"), Mapping::ControllerOwner);
         check(
             &[full.erase()],
@@ -253,6 +255,7 @@ mod tests {
                 * [] namespaces: get,list,watch
                 * [] services: get,list,watch,create,patch,delete
                 * [apps] deployments: get,list,watch,create,patch,delete
+                safe [] secrets: get,list,watch
                 vault [] secrets: get,list,watch
             "#]],
         );
@@ -261,6 +264,7 @@ mod tests {
             Some("web"),
             expect![[r#"
                 * [] namespaces: get,list,watch
+                safe [] secrets: get,list,watch
                 vault [] secrets: get,list,watch
                 web [] configmaps: get,list,watch,patch
                 web [] configmaps/finalizers: update

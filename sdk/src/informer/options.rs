@@ -2,6 +2,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+pub use crate::declare::Presence;
 use crate::declare::{Narrow, View};
 use crate::store::{Budget, Storage};
 use crate::wire::ManagedFields;
@@ -35,27 +36,6 @@ pub struct InformerOptions {
     pub(super) presence: Presence,
     pub(super) transform: Option<Transform>,
     pub(super) handlers: HandlerOptions,
-}
-
-/// What to make of a kind that the API server does not know, because its CRD is not installed (yet).
-///
-/// The kind is asked for again and again, each time after a longer wait up to 30 s, so that it is cached within half a
-/// minute once it is there. Where callers of one informer differ, the strictest counts: the order is that of the variants.
-///
-/// A kind may also vanish: deleting a CRD deletes its objects first, and what the watch tells of that is applied as ever.
-/// If the watch missed it, a required kind keeps what was cached, and fails. Any other is gone with all its objects: after
-/// three answers in a row that the kind is unknown they are deleted, with an unknown final state. What has synced stays
-/// synced.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Presence {
-    /// The informer counts as synced, with no objects, while the kind is unknown; objects that come later are added as
-    /// new ones.
-    Optional,
-    /// The informer does not sync before the kind is known, and that is no failure.
-    Awaited,
-    /// A kind that is unknown is a failure, which readiness and the error of a wait name.
-    #[default]
-    Required,
 }
 
 impl InformerOptions {
@@ -141,10 +121,11 @@ impl InformerOptions {
 impl From<&Narrow> for InformerOptions {
     fn from(narrow: &Narrow) -> Self {
         Self {
-            namespaces: narrow.namespace.as_deref().and_then(given).into_iter().collect(),
+            namespaces: narrow.namespaces.iter().filter_map(|namespace| given(namespace)).collect(),
             labels: narrow.labels.as_deref().and_then(given),
             fields: narrow.fields.as_deref().and_then(given),
             view: narrow.view,
+            presence: narrow.presence,
             ..Self::default()
         }
     }

@@ -1,12 +1,13 @@
 //! Functions of the wrong types.
 use k8s_openapi::api::core::v1::{ConfigMap, Node};
+use kubewright::controller::Predicate;
 use kubewright::{CustomResource, Operator};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 #[derive(CustomResource, Operator, Serialize, Deserialize, JsonSchema, Clone, Debug)]
 #[kube(group = "demo.kubewright.dev", version = "v1", kind = "Website", namespaced)]
-#[operator(watches(ConfigMap, by = numbers), watches(Node, map = names), index(by_x = floats))]
+#[operator(watches(ConfigMap, by = numbers), watches(Node, map = names), index(by_x = floats), predicate = others)]
 pub struct WebsiteSpec {
     pub host: String,
     pub content: String,
@@ -23,6 +24,10 @@ fn names(_: &Node) -> Vec<String> {
 
 fn floats(_: &Website) -> Option<f64> {
     None
+}
+
+fn others() -> Predicate<Node> {
+    Predicate::generation_changed()
 }
 
 fn main() {}

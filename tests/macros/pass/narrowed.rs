@@ -1,9 +1,12 @@
-//! Relations narrowed by labels, fields, namespace and to metadata; several narrowings of one kind; renamed accessors.
+//! Relations narrowed by labels, fields, namespaces and to metadata; several narrowings of one kind; renamed accessors;
+//! a kind that need not be installed; times.
 use std::sync::Arc;
+use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1 as core;
-use kubewright::declare::{Narrow, Primary, Role};
+use kubewright::controller::Predicate;
+use kubewright::declare::{Narrow, Presence, Primary, Role};
 use kubewright::kube::core::PartialObjectMeta;
 use kubewright::reconcile::{Owned, Watched};
 use kubewright::{Action, Cleanup, CustomResource, ObjectKey, Operator, Result};
@@ -15,9 +18,13 @@ use serde::{Deserialize, Serialize};
 #[operator(
     owns(Deployment, labels = "tier=front"),
     owns(back_ends = Deployment, labels = "tier=back"),
-    owns(core::Secret, metadata),
+    owns(core::Secret, metadata, predicate = labelled),
     watches(certificates = core::Secret, fields = "type=kubernetes.io/tls", namespace = "infra", metadata, map = all),
     watches(core::ConfigMap, by = spec.settings, by = spec.theme),
+    watches(core::Service, by = spec.settings, namespace = "shop", namespace = "bank", presence = optional),
+    deadline = "1m30s",
+    resync = "10h",
+    predicate = edited,
     finalizer = "shop.example/Goods_1.b",
     concurrency = 16,
 )]
@@ -28,6 +35,14 @@ pub struct ShopSpec {
 
 fn all(secret: &PartialObjectMeta<core::Secret>) -> Vec<ObjectKey> {
     secret.metadata.name.iter().map(|name| ObjectKey::namespaced("default", name)).collect()
+}
+
+fn labelled() -> Predicate<PartialObjectMeta<core::Secret>> {
+    Predicate::labels_changed()
+}
+
+fn edited() -> Predicate<ShopObject> {
+    Predicate::generation_changed()
 }
 
 struct Shops;
@@ -63,6 +78,9 @@ fn relations_are_narrowed_as_written() {
         (Role::Owns, everything().metadata()),
         (Role::Watches, everything().fields("type=kubernetes.io/tls").namespace("infra").metadata()),
         (Role::Watches, everything()),
+        (Role::Watches, everything().namespace("bank").namespace("shop").presence(Presence::Optional)),
     ];
+    let times = (declaration.deadline, declaration.resync);
+    assert_eq!(times, (Some(Duration::from_secs(90)), Some(Duration::from_secs(36_000))));
     assert_eq!(narrow, expected);
 }

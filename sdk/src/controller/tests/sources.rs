@@ -220,6 +220,34 @@ async fn a_relation_by_index_enqueues_the_primaries_that_name_the_object() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_the_predicate_of_a_relation_drops_enqueues_nobody_and_a_panic_in_it_drops_one_event() {
+    let world = World::new();
+    let secrets = world.factory.informer::<Secret>();
+    let labels = Predicate::<Secret>::labels_changed();
+    let filter = labels.and(Predicate::object(|object| {
+        assert_ne!(object.key().name(), "bad");
+        true
+    }));
+    let owned = attach(Source::owned(secrets.shared(), Some(filter.erased()), ResourceType::of::<Deployment>()));
+    let child = |name: &str, version: u32, tier: &str| {
+        let owner =
+            json!([{ "apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "uid": "u", "controller": true }]);
+        object(name, version, &json!({ "ownerReferences": owner, "labels": { "tier": tier } }))
+    };
+    let feeder = Feeder::of::<Secret>(&world);
+    feeder.list(&[child("good", 1, "a")]).await;
+    assert_eq!(names(&owned).await, ["web/web"], "what appears is no change of labels");
+    feeder.apply(&child("good", 2, "a")).await;
+    assert_eq!(names(&owned).await, [""; 0]);
+    feeder.apply(&child("bad", 3, "a")).await;
+    assert_eq!(names(&owned).await, [""; 0]);
+    feeder.apply(&child("good", 4, "b")).await;
+    assert_eq!(names(&owned).await, ["web/web"]);
+    feeder.delete(&child("good", 5, "b")).await;
+    assert_eq!(names(&owned).await, ["web/web"], "no deletion is swallowed");
+}
+
+#[tokio::test(start_paused = true)]
 #[should_panic(expected = "another informer")]
 async fn a_relation_by_an_index_of_another_informer_is_refused_at_once() {
     let (world, other) = (World::new(), World::new());
