@@ -134,7 +134,9 @@ async fn the_gauge_is_what_the_allocator_says_and_a_budget_bounds_it() {
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
     let (grown, usage) = (HEAP.current_usage().saturating_sub(heap), lister.memory_usage());
-    assert!(usage.hot > ROOM / 2 && usage.total() <= packed + ROOM && !usage.over_budget, "{usage:?}");
+    // A reader may make a context for unpacking between two turns, which are what keeps the budget.
+    let most = packed + ROOM + ROOM / 64;
+    assert!(usage.hot > ROOM / 2 && usage.total() <= most && !usage.over_budget, "more than {most}: {usage:?}");
     // What decoded objects take is an estimate, made for objects of many small parts: these take less.
     assert!(grown > ROOM / 8 && grown < ROOM, "decoded objects take {grown} bytes of {ROOM}");
     drop((_factory, informer, lister));

@@ -1,4 +1,5 @@
 //! Informers, operators and their writes, in one process with the trial, on the real Kubernetes control plane.
+mod attributes;
 mod children;
 mod controllers;
 mod dependents;
@@ -26,7 +27,8 @@ fn main() -> std::process::ExitCode {
         .chain(controllers::trials())
         .chain(dependents::trials())
         .chain(sharing::trials())
-        .chain(outages::trials()))
+        .chain(outages::trials())
+        .chain(attributes::trials()))
 }
 
 /// What is cached.
