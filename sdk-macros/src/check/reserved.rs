@@ -68,10 +68,9 @@ mod tests {
                 assert!(known.contains(&name), "{file}: `{name}` could be hidden");
                 methods += 1;
             }
-            assert!(methods >= 5, "{file} was not understood");
+            assert!(methods > 5, "{file} was not understood");
         };
         check("reconcile/context.rs", &CONTEXT_METHODS);
-        check("reconcile/context/writes.rs", &CONTEXT_METHODS);
         check("store/lister.rs", &LISTER_METHODS);
     }
 }
