@@ -19,6 +19,8 @@ mod list;
 
 mod object;
 
+mod outline;
+
 mod plain;
 
 mod scan;
@@ -31,6 +33,7 @@ pub(crate) use field::field_values;
 pub(crate) use lines::LineSplitter;
 pub(crate) use list::ListSplitter;
 pub(crate) use object::Scanned;
+use outline::Outline;
 
 /// Largest object accepted. etcd refuses writes above 1.5 MiB and the API server bodies above 3 MiB unless told
 /// otherwise; as JSON, what is stored as protobuf grows a few times.
@@ -55,6 +58,8 @@ pub struct RawObject {
     json: Bytes,
     /// Where in it the value of its `metadata` stands.
     place: Range<usize>,
+    /// Empty where nobody has looked for it.
+    outline: Outline,
 }
 
 impl RawObject {
@@ -79,7 +84,7 @@ impl RawObject {
     pub(crate) fn from_parts(metadata: Metadata, json: Vec<u8>) -> Self {
         // Anywhere, as nobody has looked for it again.
         let place = 0..json.len();
-        Self { metadata, json: Bytes::from(json), place }
+        Self { metadata, json: Bytes::from(json), place, outline: Outline::default() }
     }
 
     /// Returns the object with nothing but its type and its metadata; `None` when there is nothing else.
@@ -103,9 +108,18 @@ impl RawObject {
         self.place.clone()
     }
 
+    /// Calls `visit` for each scalar at `path`, as [`field_values`] does.
+    pub(crate) fn field_values(&self, path: &str, visit: &mut dyn FnMut(&str)) {
+        if self.outline.is_empty() {
+            field::field_values(&self.json, path, visit);
+        } else {
+            field::outlined_values(&self.json, &self.outline, path, visit);
+        }
+    }
+
     /// Returns about how many bytes of memory it takes.
     pub(crate) fn size(&self) -> usize {
-        size_of::<Self>() + self.json.len() + self.metadata.heap()
+        size_of::<Self>() + self.json.len() + self.metadata.heap() + self.outline.heap()
     }
 }
 

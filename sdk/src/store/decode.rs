@@ -6,7 +6,7 @@ use serde::de::value::{BorrowedStrDeserializer, CowStrDeserializer, StrDeseriali
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 
 use crate::resource::{Kind, ObjectKey};
-use crate::wire::{Metadata, RawObject};
+use crate::wire::{Metadata, RawObject, field_values};
 
 use super::Store;
 use super::packed::Packed;
@@ -133,6 +133,14 @@ impl Envelope {
     #[cfg(test)]
     pub(crate) fn is_packed(&self) -> bool {
         matches!(self.source, Source::Packed { .. })
+    }
+
+    /// Calls `visit` for each scalar at `path`; see [`field_values`].
+    pub(super) fn field_values(&self, path: &str, visit: &mut dyn FnMut(&str)) {
+        match &self.source {
+            Source::Raw(object) => object.field_values(path, visit),
+            Source::Packed { .. } => self.with_json(|json| field_values(json, path, visit)),
+        }
     }
 
     /// Says that this object is stored now.

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use super::Store;
 use super::decode::{DecodeError, Envelope};
 use super::text::Text;
-use crate::wire::field_values;
 
 /// A handle to an index of one informer of `K`: there is no way to query an index that does not exist.
 pub struct Index<K> {
@@ -88,7 +87,7 @@ impl Projection {
                     found = true;
                     out(value);
                 };
-                envelope.with_json(|json| field_values(json, path, &mut visit));
+                envelope.field_values(path, &mut visit);
                 if !found {
                     out("");
                 }

@@ -1,5 +1,6 @@
 //! Finds the values of one field in an object, and decodes nothing else.
 use super::Error;
+use super::outline::{self, Outline};
 use super::scan::Scanner;
 
 /// Calls `visit` for each scalar that stands at `path`, whose names are parted by dots, in an object that was parsed
@@ -9,10 +10,17 @@ pub(crate) fn field_values(json: &[u8], path: &str, visit: &mut dyn FnMut(&str))
     let _ = enter(&mut Scanner::new(json), Some(path), visit);
 }
 
+/// Does the same in an object of which the outline is known.
+pub(super) fn outlined_values(json: &[u8], outline: &Outline, path: &str, visit: &mut dyn FnMut(&str)) {
+    if let Some((mut scanner, rest)) = outline.lead(json, path) {
+        let _ = enter(&mut scanner, rest, visit);
+    }
+}
+
 fn enter(scanner: &mut Scanner<'_>, path: Option<&str>, visit: &mut dyn FnMut(&str)) -> Result<(), Error> {
     match (scanner.peek()?, path) {
         (b'{', Some(path)) => {
-            let (name, rest) = path.split_once('.').map_or((path, None), |(name, rest)| (name, Some(rest)));
+            let (name, rest) = outline::first(path);
             if scanner.find(name)? { enter(scanner, rest, visit) } else { Ok(()) }
         }
         (b'[', _) => scanner.elements(|scanner| {
@@ -37,10 +45,17 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::wire::RawObject;
 
     fn values(json: &[u8], path: &str) -> Vec<String> {
         let mut values = Vec::new();
         field_values(json, path, &mut |value| values.push(value.to_owned()));
+        values
+    }
+
+    fn outlined(json: &[u8], path: &str) -> Vec<String> {
+        let mut values = Vec::new();
+        RawObject::parse(json).unwrap().field_values(path, &mut |value| values.push(value.to_owned()));
         values
     }
 
@@ -52,7 +67,11 @@ mod tests {
                 "parts": [{ "image": "x" }, { "size": 2 }, { "image": "y" }], "words": ["a", "b"] },
         });
         for text in [object.to_string(), serde_json::to_string_pretty(&object).unwrap()] {
-            let check = |path: &str, expected: &[&str]| assert_eq!(values(text.as_bytes(), path), expected, "{path}");
+            let check = |path: &str, expected: &[&str]| {
+                assert_eq!(values(text.as_bytes(), path), expected, "{path}");
+                assert_eq!(outlined(text.as_bytes(), path), expected, "{path}, by the outline");
+            };
+            check("metadata.name", &["a"]);
             check("spec.node", &["n\"1"]);
             check("spec.count", &["7"]);
             check("spec.on", &["true"]);

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use crate::resource::{ObjectKey, OwnerReference, ResourceVersion};
 
+use super::outline::{Level, Outline};
 use super::scan::Scanner;
 use super::{Error, MAX_OBJECT_BYTES, ManagedFields, Metadata, RawObject};
 
@@ -24,6 +25,7 @@ pub(crate) struct Scanned<'a> {
     fields: Fields<'a>,
     /// Where the value of `metadata` stands.
     metadata: Range<usize>,
+    outline: Outline,
 }
 
 impl<'a> Scanned<'a> {
@@ -41,7 +43,9 @@ impl<'a> Scanned<'a> {
     /// Scans the object that comes next.
     pub(super) fn scan(scanner: &mut Scanner<'a>) -> Result<Self, Error> {
         let (mut api_version, mut kind, mut fields, mut metadata) = (None, None, None, 0..0);
-        let range = scanner.members(|scanner, _, name| {
+        let mut outline = Outline::default();
+        let range = scanner.members(|scanner, key, name| {
+            outline.push(key.start, Level::Member);
             match &*name {
                 "apiVersion" => api_version = optional_text(scanner)?,
                 "kind" => kind = optional_text(scanner)?,
@@ -51,6 +55,12 @@ impl<'a> Scanned<'a> {
                     metadata = start..scanner.at();
                 }
                 "metadata" => return Err(Error::Malformed { problem: "`metadata` stands twice", at: scanner.at() }),
+                _ if scanner.peek()? == b'{' => {
+                    scanner.members(|scanner, key, _| {
+                        outline.push(key.start, Level::MemberOfMember);
+                        scanner.skip().map(drop)
+                    })?;
+                }
                 _ => {
                     scanner.skip()?;
                 }
@@ -60,7 +70,8 @@ impl<'a> Scanned<'a> {
         let fields = fields.unwrap_or_default();
         let fields = Fields { cut: fields.cut.map(|cut| shift(cut, range.start)), ..fields };
         let metadata = shift(metadata, range.start);
-        Ok(Self { raw: scanner.slice(range), api_version, kind, fields, metadata })
+        outline.cut(&(0..range.start));
+        Ok(Self { raw: scanner.slice(range), api_version, kind, fields, metadata, outline })
     }
 
     /// Returns `metadata.resourceVersion`, empty if there is none.
@@ -90,6 +101,8 @@ impl<'a> Scanned<'a> {
         };
         let json = [&self.raw[..cut.start], &self.raw[cut.end..]].concat();
         let place = self.metadata.start..self.metadata.end - cut.len();
+        let mut outline = self.outline;
+        outline.cut(&cut);
         let fields = self.fields;
         let mut labels = fields.labels;
         labels.sort_unstable();
@@ -103,7 +116,7 @@ impl<'a> Scanned<'a> {
             finalizers: fields.finalizers,
             owners: fields.owners,
         };
-        Ok(RawObject { metadata, json: Bytes::from(json), place })
+        Ok(RawObject { metadata, json: Bytes::from(json), place, outline })
     }
 }
 

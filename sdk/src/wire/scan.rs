@@ -156,7 +156,7 @@ impl<'a> Scanner<'a> {
                 }
                 (b',', Container::Object) => {
                     self.at += 1;
-                    self.skip_key()?;
+                    self.key()?;
                     return Ok(true);
                 }
                 (b'}', Container::Object) | (b']', Container::Array) => {
@@ -184,7 +184,7 @@ impl<'a> Scanner<'a> {
                     return Ok(false);
                 }
                 self.enter(Container::Object)?;
-                self.skip_key()?;
+                self.key()?;
                 return Ok(true);
             }
             b'[' => {
@@ -205,8 +205,9 @@ impl<'a> Scanner<'a> {
         self.nesting.enter(container).ok_or_else(|| self.error("it is nested too deeply"))
     }
 
+    /// Takes a key and the colon behind it.
     #[inline]
-    fn skip_key(&mut self) -> Result<(), Error> {
+    pub(super) fn key(&mut self) -> Result<(), Error> {
         self.space();
         self.skip_string()?;
         self.close(b':', "a colon is expected")

@@ -123,6 +123,25 @@ proptest! {
     }
 
     #[test]
+    fn fields_are_found_by_the_outline_as_by_a_walk(
+        object in object(), pretty: bool, names in prop::collection::vec(text(), 1..4),
+    ) {
+        let raw = RawObject::parse(&write(&object, pretty)).unwrap();
+        let mut paths: Vec<String> = ["kind", "spec", "status", "metadata.name", "metadata", "status.metadata", "missing.a"].map(str::to_owned).to_vec();
+        for top in ["spec", "status", "status.metadata", "metadata.labels", "metadata.extra"] {
+            paths.push(format!("{top}.{}", names.join(".")));
+            let inner = object.pointer(&format!("/{}", top.replace('.', "/"))).and_then(Value::as_object);
+            paths.extend(inner.into_iter().flat_map(|inner| inner.keys().map(|key| format!("{top}.{key}"))));
+        }
+        for path in paths {
+            let (mut outlined, mut walked) = (Vec::new(), Vec::new());
+            raw.field_values(&path, &mut |value| outlined.push(value.to_owned()));
+            field_values(raw.json(), &path, &mut |value| walked.push(value.to_owned()));
+            prop_assert_eq!(outlined, walked, "{}", path);
+        }
+    }
+
+    #[test]
     fn what_is_accepted_is_json_and_what_is_json_is_not_malformed(object in object(), pretty: bool, edits in edits()) {
         let bytes = damage(write(&object, pretty), &edits);
         let judge = serde_json::from_slice::<IgnoredAny>(&bytes);
