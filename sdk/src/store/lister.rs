@@ -244,8 +244,10 @@ impl<T: Any + Send + Sync> Lister<T> {
 
     fn decode(&self, packed: PackedRef<'_>, keep: Keep) -> Result<Arc<T>, DecodeError> {
         let key = || packed.key();
-        let (object, size) = packed.with_json(|json| ((self.decode)(json, self.resource.as_deref(), &key), json.len()));
-        let object = Arc::new(object?);
+        // Into its `Arc` at once: an object may be some kilobytes, and each further hand costs a copy.
+        let decode = |json: &[u8]| (self.decode)(json, self.resource.as_deref(), &key).map(Arc::new);
+        let (object, size) = packed.with_json(|json| (decode(json), json.len()));
+        let object = object?;
         match keep {
             Keep::Hot => self.store.keep_hot(&packed, Arc::<T>::clone(&object), size),
             Keep::Not => {}
