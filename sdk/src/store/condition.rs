@@ -79,7 +79,7 @@ impl Condition {
     /// Says whether an object satisfies this.
     pub(super) fn holds(&self, contents: &Contents, entry: u32) -> bool {
         match self {
-            Self::Name(is, name) => is.told(record::name(contents.record(entry)) == &**name),
+            Self::Name(is, name) => is.told(record::name(contents.record(entry)) == name.as_bytes()),
             Self::Namespace(is, namespace) => {
                 let own = contents.value(entry, BY_NAMESPACE).map(Text::view);
                 is.told(own.unwrap_or(TextRef::Other("")) == TextRef::of(namespace))

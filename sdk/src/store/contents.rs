@@ -107,7 +107,8 @@ impl Contents {
         let name = key.name();
         let found = self.table.find(wide(self.hash(key)), |&at| {
             let entry = &self.entries[at as usize];
-            entry.links[BY_NAMESPACE].value == namespace && record::name(self.records.get(entry.place)) == name
+            entry.links[BY_NAMESPACE].value == namespace
+                && record::name(self.records.get(entry.place)) == name.as_bytes()
         });
         found.copied()
     }
@@ -171,7 +172,7 @@ impl Contents {
             namespace.write(out);
             out.push(b'/');
         }
-        out.extend_from_slice(record::name(self.record(entry)).as_bytes());
+        out.extend_from_slice(record::name(self.record(entry)));
     }
 
     /// Appends the whole record of an entry.

@@ -98,12 +98,13 @@ impl Differ {
 
     /// Finds where to go on behind bytes that differ: an empty run at the end where nothing is found.
     fn next(&mut self, like: &[u8], text: &[u8], done: Run) -> Run {
-        let found = (done.text + 1..text.len()).find_map(|at| {
+        let found = (done.text + 1..text.len()).map_while(|at| {
             let same = done.like + (at - done.text);
-            let goes_on = at + NEAR <= text.len() && like.get(same..same + NEAR) == Some(&text[at..at + NEAR]);
-            let place = if goes_on { Some(same) } else { self.place(like, text, at) };
-            place.map(|place| Run { like: place, text: at })
+            let bytes = half_word(text, at)?;
+            let place = if half_word(like, same) == Some(bytes) { Some(same) } else { self.place(like, text, at) };
+            Some(place.map(|place| Run { like: place, text: at }))
         });
+        let found = found.flatten().next();
         let Some(mut run) = found else {
             // No jump is written for a run that copies nothing.
             let literals = text.len() - done.text;
@@ -173,6 +174,10 @@ fn common(one: &[u8], other: &[u8]) -> usize {
 
 fn word(text: &[u8], at: usize) -> Option<u64> {
     text.get(at..at + FAR)?.try_into().ok().map(u64::from_le_bytes)
+}
+
+fn half_word(text: &[u8], at: usize) -> Option<u32> {
+    text.get(at..at + NEAR)?.try_into().ok().map(u32::from_le_bytes)
 }
 
 fn slot(word: u64) -> usize {

@@ -83,8 +83,8 @@ impl<'a> Head<'a> {
 }
 
 /// Returns the name in a stored record: what a table compares.
-pub(super) fn name(record: &[u8]) -> &str {
-    Cursor(record.get(END..).unwrap_or_default()).text()
+pub(super) fn name(record: &[u8]) -> &[u8] {
+    Cursor(record.get(END..).unwrap_or_default()).bytes()
 }
 
 /// Returns the value of a label in a stored record.
