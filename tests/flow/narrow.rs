@@ -133,7 +133,9 @@ pub(crate) fn narrowed_relations_are_seen_repaired_and_quiet(scope: &TestScope) 
 
 /// One watch for each part, and each as narrow as declared.
 fn watched_once_a_part(scope: &TestScope, requests: &[AuditEntry]) {
-    let watches: Vec<_> = requests.iter().filter(|entry| entry.verb == "watch").collect();
+    // While the server still prepares the storage of a new kind, it refuses its watches with 429, and is asked again.
+    let accepted = |entry: &&AuditEntry| entry.verb == "watch" && entry.code != 429;
+    let watches: Vec<_> = requests.iter().filter(accepted).collect();
     let here = watches.iter().filter(|entry| entry.namespace == scope.namespace()).count();
     let narrowed = watches.iter().filter(|entry| entry.uri.contains("Selector=")).count();
     assert_eq!((watches.len(), here, narrowed), (6, 5, 3), "{watches:#?}");

@@ -252,7 +252,7 @@ proptest! {
 /// Keys that stay while the queue shrinks around them get other slots, and nothing else changes.
 #[test]
 fn p7_random_schedules_agree_while_the_queue_gives_back_its_room() {
-    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(24));
+    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(64));
     let moves = std::cell::Cell::new(0);
     let steps = prop::collection::vec(flooded_step(), 1..40);
     let agreed = runner.run(&steps, |steps| {

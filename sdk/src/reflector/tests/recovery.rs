@@ -36,7 +36,8 @@ async fn watches_that_always_expire_do_not_list_in_a_hot_loop() {
         Asked::Watch(_) => refuse(410, "Expired"),
     })
     .await;
-    assert!(seen.lists() < 12, "{}", seen.lists());
+    // Ten on average: pauses are drawn. A hot loop would be thousands.
+    assert!(seen.lists() < 20, "{}", seen.lists());
 }
 
 #[tokio::test(start_paused = true)]
