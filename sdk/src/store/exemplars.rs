@@ -245,3 +245,21 @@ fn labels(whole: &[u8]) -> impl Iterator<Item = u64> {
         hasher.finish()
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::fixture::config_map;
+
+    #[test]
+    fn labels_are_forgotten_when_there_are_too_many_and_learned_again() {
+        let (mut families, mut scratch, mut most) = (Families::new(), record::Scratch::default(), 0);
+        for number in 0..MOST_LABELS + 10 {
+            record::write(&config_map("a/b").label("app", &number.to_string()).raw(), &mut scratch);
+            families.learn(&scratch.whole, 1);
+            most = most.max(families.by_label.len());
+        }
+        assert_eq!((most, families.by_label.len()), (MOST_LABELS, 10));
+        assert_eq!(families.relative(&scratch.whole), 1, "the last one was learned");
+    }
+}
