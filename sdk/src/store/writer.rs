@@ -4,7 +4,7 @@ use std::sync::Arc;
 use crate::resource::{ObjectKey, ResourceVersion};
 use crate::wire::RawObject;
 
-use super::codec::{PLAIN, Packer};
+use super::codec::{Dictionaries, PLAIN, Packer};
 use super::decode::Envelope;
 use super::exemplars::{self, Families};
 use super::packed::Packed;
@@ -324,11 +324,16 @@ impl Writer {
 
     /// Lets readers take the present exemplars along.
     fn publish_exemplars(&self) {
-        let mut contents = self.store.write();
-        let dictionaries = contents.dictionaries.with_exemplars(self.families.exemplars().clone());
-        let dropped = std::mem::replace(&mut contents.dictionaries, Arc::new(dictionaries));
-        drop(contents);
-        drop(dropped);
+        let dictionaries = Arc::clone(&self.store.read().dictionaries);
+        self.publish(dictionaries.with_exemplars(self.families.exemplars().clone()));
+    }
+
+    /// Lets readers take these along from here on. Only this writer changes them, so they are made outside of the lock; what
+    /// they replace is dropped outside of it, too.
+    fn publish(&self, dictionaries: Dictionaries) {
+        let dictionaries = Arc::new(dictionaries);
+        let replaced = std::mem::replace(&mut self.store.write().dictionaries, dictionaries);
+        drop(replaced);
     }
 
     /// Packs with another dictionary from here on. Says whether that is possible.
@@ -338,7 +343,7 @@ impl Writer {
         if !self.packer.load(number, dictionary) {
             return false;
         }
-        self.store.write().dictionaries = Arc::new(dictionaries);
+        self.publish(dictionaries);
         self.repacking = Some(0);
         true
     }
@@ -381,16 +386,14 @@ impl Writer {
         self.forget_idle();
         let number = self.packer.number();
         let packer_bytes = self.packer.memory() + self.families.memory();
-        let mut contents = self.store.write();
-        contents.packer_bytes = packer_bytes;
-        let old: Vec<u8> = contents.dictionaries.numbers().filter(|&known| known != number).collect();
+        self.store.write().packer_bytes = packer_bytes;
+        let contents = self.store.read();
         let mut dictionaries = (*contents.dictionaries).clone();
-        let unused = |number: &u8| contents.packed_by(*number) == 0;
-        let (unused, used): (Vec<u8>, Vec<u8>) = old.into_iter().partition(unused);
-        unused.iter().for_each(|&number| dictionaries.remove(number));
-        let dropped = std::mem::replace(&mut contents.dictionaries, Arc::new(dictionaries));
+        let old = contents.dictionaries.numbers().filter(|&known| known != number);
+        let (unused, used): (Vec<u8>, Vec<u8>) = old.partition(|&known| contents.packed_by(known) == 0);
         drop(contents);
-        drop(dropped);
+        unused.iter().for_each(|&number| dictionaries.remove(number));
+        self.publish(dictionaries);
         self.repacking = (!used.is_empty()).then_some(0);
         self.repacking.is_some()
     }
