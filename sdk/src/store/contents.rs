@@ -20,6 +20,9 @@ use super::record;
 use super::text::{Text, TextRef};
 use super::walk::{Paused, SlabPlace};
 
+/// How much longer a whole record mostly is than a stored one, or less: its words are spelled out.
+const EXPANDED: usize = 384;
+
 pub(super) struct Contents {
     /// Dense: the last entry moves into the place of one that is removed.
     entries: Vec<Entry>,
@@ -183,10 +186,9 @@ impl Contents {
 
     /// Copies an entry out.
     pub(super) fn copy(&self, entry: u32) -> Packed {
-        let mut whole = Vec::with_capacity(self.record(entry).len() + 256);
+        let mut whole = Vec::with_capacity(self.record(entry).len() + EXPANDED);
         self.write_whole(entry, &mut whole);
-        let dictionaries = Arc::clone(&self.dictionaries);
-        Packed { whole: whole.into_boxed_slice(), dictionaries, stamp: self.stamp(entry) }
+        Packed { whole, dictionaries: Arc::clone(&self.dictionaries), stamp: self.stamp(entry) }
     }
 
     /// Marks an entry as listed.

@@ -8,11 +8,12 @@ use super::codec::Dictionaries;
 use super::contents::Contents;
 use super::packing::Packing;
 use super::record::{self, Head};
+use super::splice;
 
 /// One object at one instant.
 #[derive(Clone)]
 pub(crate) struct Packed {
-    pub(super) whole: Box<[u8]>,
+    pub(super) whole: Vec<u8>,
     pub(super) dictionaries: Arc<Dictionaries>,
     pub(super) stamp: u32,
 }
@@ -36,6 +37,11 @@ pub(crate) struct PackedRef<'a> {
 }
 
 impl Packed {
+    /// Gives back the room that is left: for those that are kept.
+    pub(super) fn shrink(&mut self) {
+        self.whole.shrink_to_fit();
+    }
+
     pub(crate) fn view(&self) -> PackedRef<'_> {
         PackedRef { whole: &self.whole, dictionaries: &self.dictionaries, stamp: self.stamp }
     }
@@ -89,10 +95,10 @@ impl<'a> PackedRef<'a> {
     /// Unpacks the JSON for `read`.
     pub(crate) fn with_json<T>(&self, read: impl FnOnce(&[u8]) -> T) -> T {
         self.dictionaries.with_context(|context| {
-            let body = record::body(self.whole).1;
+            let body = record::open(self.whole, &mut context.parts);
             let text = self.dictionaries.unpack(self.packing(), body, &mut context.unpacker);
             context.json.clear();
-            record::json(self.whole, text, &mut context.parts, &mut context.json);
+            splice::splice(text, &context.parts, &mut context.json);
             read(&context.json)
         })
     }

@@ -90,7 +90,9 @@ pub(super) fn name(record: &[u8]) -> &[u8] {
 /// Returns the value of a label in a stored record.
 pub(super) fn label<'a>(record: &'a [u8], names: &'a Names, key: &str) -> Option<&'a str> {
     let mut rest = Head::parse(record).rest;
-    (0..rest.number()).map(|_| pair(&mut rest, Some(names))).find(|(label, _)| *label == key).map(|(_, value)| value)
+    let value =
+        (0..rest.number()).map(|_| words(&mut rest, Some(names))).find(|(label, _)| *label == key.as_bytes())?.1;
+    std::str::from_utf8(value).ok()
 }
 
 /// Returns the labels in a whole record.
@@ -230,8 +232,10 @@ pub(super) fn expand(
     write_prefix(&head, record, namespace, head.name, out);
     let mut rest = head.rest;
     copy(&head, &mut rest, out, Uids::Known(controller), |rest, out| {
-        let (first, second) = pair(rest, Some(names));
-        write_pair(out, first, second);
+        let (first, second) = words(rest, Some(names));
+        out.push(0);
+        write_bytes(out, first);
+        write_bytes(out, second);
     });
     out.extend_from_slice(rest.0);
 }
@@ -288,17 +292,18 @@ pub(super) fn metadata(whole: &[u8]) -> Metadata {
     }
 }
 
-/// Appends the JSON of which `text` is the unpacked body of a whole record.
-pub(super) fn json(whole: &[u8], text: &[u8], parts: &mut Parts, out: &mut Vec<u8>) {
+/// Returns the packed body of a whole record, and collects the parts that are to be spliced into it.
+pub(super) fn open<'a>(whole: &'a [u8], parts: &mut Parts) -> &'a [u8] {
     if whole.first().is_some_and(|flags| flags & CUT == 0) {
-        return out.extend_from_slice(text);
+        parts.clear();
+        return body(whole).1;
     }
-    fill(whole, parts);
-    splice::splice(text, parts, out);
+    fill(whole, parts)
 }
 
-/// Collects the texts that are cut out of the body of a whole record, as the API server spells them.
-fn fill(whole: &[u8], parts: &mut Parts) {
+/// Collects the texts that are cut out of the body of a whole record, as the API server spells them, and returns what
+/// stands behind its head. One pass: this is a part of every read.
+fn fill<'a>(whole: &'a [u8], parts: &mut Parts) -> &'a [u8] {
     let head = Head::parse(whole);
     let (namespace, name) = head.name.split_once('/').unwrap_or(("", head.name));
     let member = |out: &mut Vec<u8>, key: &[u8], value: &[u8]| {
@@ -312,11 +317,9 @@ fn fill(whole: &[u8], parts: &mut Parts) {
         head.write_uid(out);
         out.push(b'"');
     });
-    parts.push(|out| {
-        let mut version = String::with_capacity(20);
-        head.version.write(&mut version);
-        member(out, b"resourceVersion", version.as_bytes());
-    });
+    let mut version = String::with_capacity(20);
+    head.version.write(&mut version);
+    parts.push(|out| member(out, b"resourceVersion", version.as_bytes()));
     let mut rest = head.rest;
     parts.push(|out| {
         let count = rest.number();
@@ -325,13 +328,16 @@ fn fill(whole: &[u8], parts: &mut Parts) {
         }
         out.extend_from_slice(b"\"labels\":");
         for position in 0..count {
-            let (key, value) = pair(&mut rest, None);
+            let (key, value) = words(&mut rest, None);
             out.push(if position == 0 { b'{' } else { b',' });
-            member(out, key.as_bytes(), value.as_bytes());
+            member(out, key, value);
         }
         out.push(b'}');
     });
-    let owner = controller(whole);
+    (0..rest.number()).for_each(|_| _ = skip_pair(&mut rest));
+    let owners = (0..rest.number()).map(|_| OwnerView::parse(&mut rest));
+    // All of them, as the body stands behind the last.
+    let owner = owners.fold(None, |found, owner| found.or(owner.controller.then_some(owner)));
     parts.push(|out| {
         if let Some(owner) = &owner {
             out.extend_from_slice(b"\"uid\":\"");
@@ -342,13 +348,15 @@ fn fill(whole: &[u8], parts: &mut Parts) {
     let mut named = |key: &[u8], suffix: &[u8]| {
         parts.push(|out| {
             if let Some(owner) = &owner {
-                member(out, key, &[owner.name.as_bytes(), suffix].concat());
+                let pieces = [b"\"", key, b"\":\"", owner.name.as_bytes(), suffix, b"\""];
+                pieces.into_iter().for_each(|piece| out.extend_from_slice(piece));
             }
         });
     };
     named(b"name", b"");
     // Pods are called after what made them.
     named(b"generateName", b"-");
+    rest.0
 }
 
 /// What becomes of the controller's uid when a head is copied.
@@ -444,14 +452,21 @@ impl<'a> OwnerView<'a> {
     }
 }
 
-/// Reads a pair of words: by number, half by number, or as it is.
+/// Reads a pair of words as text.
 fn pair<'a>(rest: &mut Cursor<'a>, names: Option<&'a Names>) -> (&'a str, &'a str) {
+    let (first, second) = words(rest, names);
+    let text = |word| std::str::from_utf8(word).unwrap_or_default();
+    (text(first), text(second))
+}
+
+/// Reads a pair of words: by number, half by number, or as it is. As bytes, since most of them are only copied.
+fn words<'a>(rest: &mut Cursor<'a>, names: Option<&'a Names>) -> (&'a [u8], &'a [u8]) {
     let tag = rest.number();
     let known = u32::try_from((tag >> 1).wrapping_sub(1)).ok().zip(names).map(|(id, names)| names.get(id));
     match known {
-        Some((first, _)) if tag & 1 == 1 => (first, rest.text()),
-        Some(pair) => pair,
-        None => (rest.text(), rest.text()),
+        Some((first, _)) if tag & 1 == 1 => (first.as_bytes(), rest.bytes()),
+        Some((first, second)) => (first.as_bytes(), second.as_bytes()),
+        None => (rest.bytes(), rest.bytes()),
     }
 }
 

@@ -86,8 +86,11 @@ fn find(near: &[u8], parts: &Parts) -> [(usize, usize); PARTS] {
     found
 }
 
-/// Appends `text`, with each mark replaced by its part, to `out`.
+/// Appends `text`, with each mark replaced by its part, to `out`. Without any part it has no marks.
 pub(super) fn splice(mut text: &[u8], parts: &Parts, out: &mut Vec<u8>) {
+    if parts.count == 0 {
+        return out.extend_from_slice(text);
+    }
     out.reserve_exact(text.len() + parts.bytes.len());
     while let Some(at) = memchr(MARK, text) {
         out.extend_from_slice(&text[..at]);

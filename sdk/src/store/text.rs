@@ -120,12 +120,13 @@ fn parse_uuid(text: &[u8]) -> Option<[u8; 16]> {
 
 /// Appends a UUID as the API server writes it.
 pub(super) fn write_uuid(bytes: &[u8], out: &mut Vec<u8>) {
-    for (position, byte) in bytes.iter().enumerate() {
-        if matches!(position, 4 | 6 | 8 | 10) {
-            out.push(b'-');
-        }
-        out.extend([DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+    let (mut text, mut at) = ([b'-'; 36], 0);
+    for byte in bytes {
+        at += usize::from(DASHES.contains(&at));
+        text[at..at + 2].copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+        at += 2;
     }
+    out.extend_from_slice(&text);
 }
 
 #[cfg(test)]

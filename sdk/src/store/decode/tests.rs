@@ -54,6 +54,15 @@ fn objects_decode_as_what_was_asked_for_whatever_they_say_they_are() {
 }
 
 #[test]
+fn bytes_that_are_no_text_are_an_error_where_somebody_reads_them() {
+    let json = b"{\"data\":{\"a\":\"\xff\"},\"unknown\":\"\xff\"}";
+    let key = || ObjectKey::namespaced("a", "one");
+    assert_eq!(decode_json::<ConfigMap>(json, key).unwrap_err().path, "data.a");
+    let json = b"{\"metadata\":{\"name\":\"one\"},\"unknown\":\"\xff\"}";
+    assert_eq!(decode_json::<ConfigMap>(json, key).unwrap().metadata.name.as_deref(), Some("one"));
+}
+
+#[test]
 fn a_failure_names_kind_key_and_field() {
     let check = |object: Value, path: &str, source: &str| {
         let error = decode::<Widget>(&raw(object)).unwrap_err();
