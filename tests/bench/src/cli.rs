@@ -5,7 +5,7 @@ use clap::{Parser, Subcommand};
 use serde::Serialize;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::{Result, compare, growth, informer, queue, readers, reconcile, server};
+use crate::{Result, compare, growth, informer, queue, readers, real, reconcile, server};
 
 #[derive(Parser)]
 #[command(name = "bench", about = "Benchmarks of kubewright beside its peers; run them with --release")]
@@ -25,6 +25,8 @@ enum Command {
     Informer(informer::Options),
     /// Measures informers of kubewright, kube-rs and client-go side by side
     Compare(compare::Options),
+    /// Measures informers of kubewright, client-go and kube-rs side by side, against a real API server that it starts
+    Real(real::Options),
     /// Measures the work queue
     Queue(queue::Options),
     /// Measures reads of a synced cache, and what they feel while it is listed again
@@ -68,6 +70,7 @@ async fn run(command: Command) -> Result<()> {
         Command::Serve(options) => server::run(options).await,
         Command::Informer(options) => print(&informer::run(options).await?),
         Command::Compare(options) => compare::run(options).await,
+        Command::Real(options) => real::run(options).await,
         Command::Queue(options) => queue::run(options).await,
         Command::Readers(options) => print(&readers::run(options).await?),
         Command::CompareReaders(options) => readers::compare(options).await,

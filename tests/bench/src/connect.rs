@@ -1,7 +1,7 @@
 //! Clients of the server that is measured, and what is asked of it beside the API.
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use http::{Request, Response, StatusCode};
+use http::{HeaderValue, Request, Response, StatusCode, header};
 use kube::client::Body;
 use kubewright::client::ConfigOptions;
 use kubewright::{Client, InformerFactory};
@@ -22,7 +22,7 @@ pub struct Server {
 }
 
 /// How the initial state is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Strategy {
     /// As a watch that begins with it.
@@ -31,7 +31,49 @@ pub enum Strategy {
     List,
 }
 
+impl Strategy {
+    /// Both, which is what is measured unless one is chosen.
+    const BOTH: [Self; 2] = [Self::Stream, Self::List];
+
+    /// Returns the chosen one, or both.
+    pub fn chosen(only: Option<&Self>) -> &[Self] {
+        only.map_or(&Self::BOTH, std::slice::from_ref)
+    }
+
+    /// Returns its name, as on command lines and in lines.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Stream => "stream",
+            Self::List => "list",
+        }
+    }
+}
+
 impl Server {
+    /// Names a server of prepared objects.
+    pub fn at(url: &str) -> Self {
+        Self { url: Some(url.to_owned()), kubeconfig: None }
+    }
+
+    /// Names the cluster of a kubeconfig.
+    pub fn of(kubeconfig: &Path) -> Self {
+        Self { url: None, kubeconfig: Some(kubeconfig.to_owned()) }
+    }
+
+    /// Returns the option that [`Server::place`] is the value of.
+    pub fn option(&self) -> &'static str {
+        if self.url.is_some() { "--url" } else { "--kubeconfig" }
+    }
+
+    /// Returns the URL or the path, as the peers take it on their command lines.
+    ///
+    /// # Errors
+    /// When the path is no text.
+    pub fn place(&self) -> Result<&str> {
+        let path = || self.kubeconfig.as_deref().and_then(Path::to_str);
+        Ok(self.url.as_deref().or_else(path).ok_or("the path of the kubeconfig is no UTF-8: use another")?)
+    }
+
     /// Connects to it.
     ///
     /// # Errors
@@ -61,14 +103,20 @@ pub fn factory(client: &Client, strategy: Strategy) -> InformerFactory {
 }
 
 /// Refuses what an API server without the feature WatchList would, in its words, so that clients list.
+///
+/// A client that was handed in never asks for gzip, as it can not know whether a layer unpacks it. This one does not, so
+/// lists ask for what they would if the server itself had refused.
 fn without_watch_list(inner: kube::Client) -> kube::Client {
     let namespace = inner.default_namespace().to_owned();
-    let service = service_fn(move |request: Request<Body>| {
+    let service = service_fn(move |mut request: Request<Body>| {
         let inner = inner.clone();
         async move {
-            let query = request.uri().query().unwrap_or_default();
-            if query.split('&').any(|pair| pair == "sendInitialEvents=true") {
+            let mut pairs = request.uri().query().unwrap_or_default().split('&');
+            if pairs.clone().any(|pair| pair == "sendInitialEvents=true") {
                 return Ok(refusal());
+            }
+            if !pairs.any(|pair| pair == "watch=true") {
+                request.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
             }
             inner.send(request).await
         }

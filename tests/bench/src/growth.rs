@@ -1,10 +1,9 @@
 //! Memory and time of the initial sync against the number of objects, as lines and as a plot.
 use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize};
-
 use crate::Result;
-use crate::compare::{self, Run};
+use crate::connect::{Server, Strategy};
+use crate::contest::{Contender, Contest, Encoding, Line};
 use crate::informer::Record;
 use crate::objects::{ObjectKind, SEED};
 use crate::peers::{Peer, Programs};
@@ -37,17 +36,6 @@ pub struct Options {
     note: String,
 }
 
-/// One run of one of them.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Line {
-    peer: Peer,
-    kind: String,
-    strategy: String,
-    seed: u64,
-    #[serde(flatten)]
-    record: Record,
-}
-
 /// Measures, or reads, and prints a JSON line for each run, then draws.
 ///
 /// # Errors
@@ -74,23 +62,21 @@ async fn measure(options: &Options) -> Result<Vec<Line>> {
     let programs = Programs::build().await?;
     let mut lines = Vec::new();
     for objects in &options.objects {
-        let server = programs.serve(*objects, SEED, Some(options.kind.plural())).await?;
-        for _ in 0..options.rounds.max(1) {
-            for peer in [Peer::Kubewright, Peer::KubeRs, Peer::ClientGo] {
-                if !programs.has(peer) || (peer != Peer::Kubewright && *objects > options.peers_up_to) {
-                    continue;
-                }
-                // By list: every one of them has done that for years.
-                let strategy = "list";
-                let (url, kind) = (server.serving.url.as_str(), options.kind);
-                let run = Run { peer, url, kind, strategy, events: 0, handlers: 1 };
-                let record = compare::measure(&programs, run).await?;
-                let line =
-                    Line { peer, kind: kind.plural().to_owned(), strategy: strategy.to_owned(), seed: SEED, record };
-                crate::cli::print(&line)?;
-                lines.push(line);
-            }
-        }
+        let server = programs.serve(*objects, SEED, options.kind).await?;
+        let all = [Contender::Kubewright, Contender::KubeRs, Contender::ClientGo(Encoding::Json)];
+        let contest = Contest {
+            programs: &programs,
+            server: &Server::at(&server.serving.url),
+            server_process: server.id(),
+            contenders: if *objects > options.peers_up_to { &all[..1] } else { &all },
+            // By list: every one of them has done that for years.
+            strategies: &[Strategy::List],
+            kind: options.kind,
+            events: 0,
+            handlers: 1,
+            seed: SEED,
+        };
+        lines.extend(contest.rounds(options.rounds).await?);
     }
     Ok(lines)
 }

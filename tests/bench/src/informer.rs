@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout};
 use crate::Result;
 use crate::connect::{self, Server, Strategy};
 use crate::objects::ObjectKind;
-use crate::process::Memory;
+use crate::process::{Memory, cpu_seconds};
 use crate::widget::Widget;
 
 /// How long an initial sync may take.
@@ -52,6 +52,9 @@ pub struct Record {
     pub objects: usize,
     /// From the start to the moment when the whole list is in the cache and can be read.
     pub sync_seconds: f64,
+    /// Processor time that the process took for it, and for what it put off until it had synced.
+    #[serde(default)]
+    pub cpu_seconds: f64,
     /// Resident right then, over the empty process.
     pub rss_bytes_after_sync: u64,
     /// The most that was resident up to then, over the empty process.
@@ -89,7 +92,7 @@ pub async fn run(options: Options) -> Result<Record> {
 
 async fn measure<K: Kind>(options: &Options, field: &str) -> Result<Record> {
     let client = options.server.client().await?;
-    let empty = Memory::now();
+    let (empty, idle) = (Memory::now(), cpu_seconds(std::process::id()));
     let factory = connect::factory(&client, options.strategy);
     // The namespace and the controlling owner are always indexed.
     let informer = factory.informer::<K>();
@@ -109,6 +112,7 @@ async fn measure<K: Kind>(options: &Options, field: &str) -> Result<Record> {
     let mut record = Record {
         objects: informer.lister().len(),
         sync_seconds,
+        cpu_seconds: cpu_seconds(std::process::id()) - idle,
         rss_bytes_after_sync: synced.resident,
         rss_bytes_peak: synced.peak,
         rss_bytes_settled: Memory::now().over(empty).resident,

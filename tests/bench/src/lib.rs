@@ -8,6 +8,8 @@ pub mod compare;
 
 pub mod connect;
 
+pub mod contest;
+
 pub mod growth;
 
 pub mod informer;
@@ -27,6 +29,8 @@ pub mod queue;
 pub mod readers;
 
 pub mod reconcile;
+
+pub mod real;
 
 pub mod server;
 

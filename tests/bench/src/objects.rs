@@ -25,7 +25,8 @@ pub const SENT_DIGITS: usize = 19;
 pub const LIST_VERSION: u64 = 20_000_000;
 
 /// What is served and cached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, clap::ValueEnum, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum ObjectKind {
     /// `v1` Pods.
     Pods,

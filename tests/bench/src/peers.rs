@@ -6,6 +6,7 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
 use crate::Result;
+use crate::objects::ObjectKind;
 use crate::server::Serving;
 
 /// Who is measured.
@@ -90,16 +91,14 @@ impl Programs {
     ///
     /// # Errors
     /// When it does not start.
-    pub async fn serve(&self, objects: usize, seed: u64, only: Option<&str>) -> Result<Server> {
+    pub async fn serve(&self, objects: usize, seed: u64, kind: ObjectKind) -> Result<Server> {
+        let (objects, seed) = (objects.to_string(), seed.to_string());
         let mut command = Command::new(&self.own);
-        command.args(["serve", "--with-parent", "--objects", &objects.to_string(), "--seed", &seed.to_string()]);
-        if let Some(kind) = only {
-            command.args(["--kind", kind]);
-        }
+        command.args(["serve", "--with-parent", "--objects", &objects, "--seed", &seed, "--kind", kind.plural()]);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true).spawn()?;
         let stdout = child.stdout.take().ok_or("the server has no output")?;
         let line = BufReader::new(stdout).lines().next_line().await?.ok_or("the server did not start")?;
-        Ok(Server { serving: serde_json::from_str(&line)?, _child: child })
+        Ok(Server { serving: serde_json::from_str(&line)?, child })
     }
 }
 
@@ -108,7 +107,14 @@ impl Programs {
 pub struct Server {
     /// What it serves, and where.
     pub serving: Serving,
-    _child: Child,
+    child: Child,
+}
+
+impl Server {
+    /// Returns the number of its process.
+    pub fn id(&self) -> Option<u32> {
+        self.child.id()
+    }
 }
 
 /// Returns the target directory that `program` was built in.

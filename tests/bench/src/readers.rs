@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout};
 use crate::Result;
 use crate::connect::{self, Server, Strategy};
 use crate::informer::SYNC_LIMIT;
-use crate::objects::SEED;
+use crate::objects::{ObjectKind, SEED};
 use crate::peers::{Peer, Programs};
 use crate::table;
 
@@ -121,7 +121,7 @@ struct Line {
 /// When one of them can not be built or run.
 pub async fn compare(options: CompareOptions) -> Result<()> {
     let programs = Programs::build().await?;
-    let server = programs.serve(options.objects, SEED, Some("pods")).await?;
+    let server = programs.serve(options.objects, SEED, ObjectKind::Pods).await?;
     let url = server.serving.url.as_str();
     let contenders = [Peer::Kubewright, Peer::KubeRs, Peer::ClientGo];
     let mut runs: [Vec<Record>; 3] = Default::default();

@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout};
 use crate::Result;
 use crate::connect::{self, Server};
 use crate::latency::{Latencies, Summary};
-use crate::objects::SEED;
+use crate::objects::{ObjectKind, SEED};
 use crate::peers::{Peer, Programs};
 use crate::table;
 use crate::widget::Widget;
@@ -203,7 +203,7 @@ struct Line {
 /// When one of them can not be built or run.
 pub async fn compare(options: CompareOptions) -> Result<()> {
     let programs = Programs::build().await?;
-    let server = programs.serve(options.objects, SEED, Some("widgets")).await?;
+    let server = programs.serve(options.objects, SEED, ObjectKind::Widgets).await?;
     let url = server.serving.url.as_str();
     let (events, workers) = (options.events.to_string(), options.workers.to_string());
     let own =

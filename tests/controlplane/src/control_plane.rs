@@ -150,6 +150,11 @@ impl ControlPlane {
         Ok(since.iter().filter(|entry| !entry.uri.starts_with(MARKER)).cloned().collect())
     }
 
+    /// Returns the number of the API server's process, to see what it takes of the machine; none while it does not run.
+    pub fn apiserver_id(&self) -> Option<u32> {
+        lock(&self.servers).apiserver_id()
+    }
+
     /// Kills the API server at once, as a crash does. The other servers keep running, and retry.
     ///
     /// # Errors

@@ -123,6 +123,11 @@ impl Process {
         }
     }
 
+    /// Returns the number that the system knows the program by.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Returns an error if the program has ended.
     pub(crate) fn check(&mut self) -> Result<(), ProcessError> {
         match self.child.try_wait() {

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -29,6 +30,7 @@ const (
 type informerRecord struct {
 	Objects             int     `json:"objects"`
 	SyncSeconds         float64 `json:"sync_seconds"`
+	CPUSeconds          float64 `json:"cpu_seconds"`
 	RSSBytesAfterSync   int64   `json:"rss_bytes_after_sync"`
 	RSSBytesPeak        int64   `json:"rss_bytes_peak"`
 	EventsPerSecond     float64 `json:"events_per_second"`
@@ -56,14 +58,14 @@ func informer(arguments []string) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if encoding == "proto" {
+	if encoding == "protobuf" {
 		config.ContentType = runtime.ContentTypeProtobuf
 	}
 	client, object, err := restClient(config, kind)
 	if err != nil {
 		return nil, err
 	}
-	empty := memoryNow()
+	empty, idle := memoryNow(), cpuSeconds()
 	lw := cache.NewListWatchFromClient(client, kind, "", fields.Everything())
 	shared := cache.NewSharedIndexInformer(lw, object, 0, cache.Indexers{
 		cache.NamespaceIndex: cache.MetaNamespaceIndexFunc, "owner": byOwner, "field": byField,
@@ -99,8 +101,8 @@ func informer(arguments []string) (any, error) {
 	}
 	time.Sleep(settle)
 	record.Objects = len(shared.GetStore().ListKeys())
-	record.RSSBytesSettled = memoryNow().over(empty).resident
-	if events > 0 && server != "kubeconfig" {
+	record.RSSBytesSettled, record.CPUSeconds = memoryNow().over(empty).resident, cpuSeconds()-idle
+	if events > 0 && isURL(server) {
 		asked := time.Since(started)
 		if err := post(fmt.Sprintf("%s/trigger?m=%d", server, events)); err != nil {
 			return nil, err
@@ -147,11 +149,14 @@ func byField(object any) ([]string, error) {
 	return nil, fmt.Errorf("%T is neither a pod nor a widget", object)
 }
 
+// isURL tells a server of prepared objects from the path of a kubeconfig.
+func isURL(server string) bool { return strings.Contains(server, "://") }
+
 func restConfig(server string) (*rest.Config, error) {
 	config := &rest.Config{Host: server}
-	if server == "kubeconfig" {
+	if !isURL(server) {
 		var err error
-		if config, err = clientcmd.BuildConfigFromFlags("", os.Getenv("KUBECONFIG")); err != nil {
+		if config, err = clientcmd.BuildConfigFromFlags("", server); err != nil {
 			return nil, err
 		}
 	}

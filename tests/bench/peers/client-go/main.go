@@ -2,7 +2,7 @@
 // kubewright's own benchmark prints.
 //
 //	clientgo queue
-//	clientgo informer URL|kubeconfig pods|widgets stream|list EVENTS json|proto HANDLERS
+//	clientgo informer URL|KUBECONFIG pods|widgets stream|list EVENTS json|protobuf HANDLERS
 //	clientgo readers URL
 //	clientgo reconcile URL EVENTS WORKERS
 package main

@@ -1,6 +1,6 @@
 //! kube-rs beside us: its watcher with its reflector store, and its Controller, measured and reported like ours.
 //!
-//! - `bench-kube-rs informer URL|kubeconfig pods|widgets stream|list EVENTS`
+//! - `bench-kube-rs informer URL|KUBECONFIG pods|widgets stream|list EVENTS`
 //! - `bench-kube-rs readers URL`
 //! - `bench-kube-rs reconcile URL EVENTS WORKERS`
 mod controller;
@@ -14,10 +14,11 @@ use std::time::Duration;
 
 use bench::cli::print;
 use bench::informer::{QUIET, Record, SETTLE};
-use bench::process::Memory;
+use bench::process::{Memory, cpu_seconds};
 use bench::widget::Widget;
 use futures_util::{Stream, StreamExt as _};
 use k8s_openapi::api::core::v1::Pod;
+use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config, Resource};
 use kube_runtime::WatchStreamExt as _;
 use kube_runtime::reflector;
@@ -53,8 +54,13 @@ async fn run(arguments: &[&str]) -> bench::Result<()> {
     }
 }
 
+/// Connects to a server of prepared objects by its URL, or to a cluster by the path of its kubeconfig.
 async fn connect(server: &str) -> bench::Result<Client> {
-    let config = if server == "kubeconfig" { Config::infer().await? } else { Config::new(server.parse()?) };
+    let config = if server.contains("://") {
+        Config::new(server.parse()?)
+    } else {
+        Config::from_custom_kubeconfig(Kubeconfig::read_from(server)?, &KubeConfigOptions::default()).await?
+    };
     Ok(Client::try_from(config)?)
 }
 
@@ -76,7 +82,7 @@ where
 {
     let trigger = kubewright::Client::new(client.clone());
     let config = watcher::Config { initial_list_strategy: strategy, ..watcher::Config::default() };
-    let empty = Memory::now();
+    let (empty, idle) = (Memory::now(), cpu_seconds(std::process::id()));
     let (reader, writer) = reflector::store::<K>();
     let started = Instant::now();
     let mut stream = pin!(watcher(Api::<K>::all(client), config).reflect(writer));
@@ -88,6 +94,7 @@ where
     let mut record = Record {
         objects: reader.len(),
         sync_seconds,
+        cpu_seconds: cpu_seconds(std::process::id()) - idle,
         rss_bytes_after_sync: synced.resident,
         rss_bytes_peak: synced.peak,
         rss_bytes_settled: Memory::now().over(empty).resident,

@@ -154,6 +154,10 @@ impl Servers {
         always.into_iter().chain(&mut self.apiserver).chain(&mut self.garbage_collector).try_for_each(Process::check)
     }
 
+    pub(super) fn apiserver_id(&self) -> Option<u32> {
+        self.apiserver.as_ref().map(Process::id)
+    }
+
     pub(super) fn kill_apiserver(&mut self) {
         self.apiserver = None;
     }
