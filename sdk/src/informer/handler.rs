@@ -50,7 +50,8 @@ pub use registration::Registration;
 /// # Memory
 ///
 /// A handler that never returns costs at most [`BUFFER_BOUND`] events as they came, which is some 10 MB of pods, and two
-/// more events for each object that exists or that it was told of, however many arrive. States that are cached wait
+/// more events for each object that exists or that it was told of, and 64 more that its thread took together, however many
+/// arrive. States that are cached wait
 /// packed, the final state of a deleted object as the server sent it. Objects of 4 KB cost 700 bytes each when all of them
 /// keep changing, and 5 KB each when all of them were deleted and made anew.
 ///

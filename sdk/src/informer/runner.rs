@@ -19,7 +19,7 @@ use crate::store::{Put, Writer};
 use crate::wire::RawObject;
 
 use super::InformerStatus;
-use super::event::{Event, FinalState};
+use super::event::{Event, FinalState, RawEvent};
 use super::handler::Progress;
 use super::handler::delivery::Delivery;
 use super::options::Presence;
@@ -154,19 +154,19 @@ impl Runner {
         let initial = !self.synced;
         match self.writer.put(&envelope) {
             Put::Unchanged => {}
-            Put::Added => self.dispatch(&Event::Added { object: envelope, initial }),
+            Put::Added => self.dispatch(Event::Added { object: envelope, initial }),
             Put::Updated { old } => {
-                self.dispatch(&Event::Updated { old: Arc::new(old), new: envelope });
+                self.dispatch(Event::Updated { old: Arc::new(old), new: envelope });
             }
             Put::Recreated { old } => {
                 self.deleted(old, FinalState::Unknown);
-                self.dispatch(&Event::Added { object: envelope, initial });
+                self.dispatch(Event::Added { object: envelope, initial });
             }
         }
     }
 
     fn deleted(&mut self, last: Envelope, final_state: FinalState) {
-        self.dispatch(&Event::Deleted { last: Arc::new(last), final_state });
+        self.dispatch(Event::Deleted { last: Arc::new(last), final_state });
     }
 
     fn replaced(&mut self, part: usize, version: ResourceVersion) {
@@ -220,10 +220,10 @@ impl Runner {
         }
     }
 
-    fn dispatch(&mut self, event: &Event<Arc<Envelope>>) {
-        for handler in &mut self.handlers {
-            handler.delivery.deliver(event);
-        }
+    fn dispatch(&mut self, event: RawEvent) {
+        let Some((last, others)) = self.handlers.split_last_mut() else { return };
+        others.iter_mut().for_each(|handler| handler.delivery.deliver(event.clone()));
+        last.delivery.deliver(event);
     }
 
     /// Returns when a handler is to be told of everything anew, or of more of it.
@@ -245,7 +245,7 @@ impl Runner {
             resync.begin(|| store.keys());
             for stored in resync.next(SLICE).filter_map(|key| store.copy(&key)) {
                 let object = Arc::new(Envelope::packed(stored));
-                delivery.deliver(&Event::Updated { old: Arc::clone(&object), new: object });
+                delivery.deliver(Event::Updated { old: Arc::clone(&object), new: object });
             }
         }
     }
@@ -266,7 +266,7 @@ impl Runner {
             let mut delivery = start(&mut self.tasks);
             // One by one: all at once would be a second cache for the moment.
             for stored in self.informer.store.keys().iter().filter_map(|key| self.informer.store.copy(key)) {
-                delivery.deliver(&Event::Added { object: Arc::new(Envelope::packed(stored)), initial: true });
+                delivery.deliver(Event::Added { object: Arc::new(Envelope::packed(stored)), initial: true });
             }
             if self.synced {
                 delivery.end_initial_list();

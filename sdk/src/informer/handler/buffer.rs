@@ -6,14 +6,22 @@
 //! are both kept, as client-go's queue delivers both.
 //!
 //! So above the bound a key waits with at most two events more, deleted and added; and only keys wait that the
-//! handler has heard of or that exist now. A stuck handler therefore costs what the cache costs, not what happened.
-use std::collections::{BTreeMap, HashMap};
+//! handler has heard of or that exist now. A stuck handler therefore costs what the cache costs, not what happened. What
+//! it has taken and not handled is merged with nothing, and counts against the bound.
+//!
+//! Which event is the newest of its key is looked up only where events are merged: a handler that keeps up takes from
+//! a plain line.
+use std::collections::VecDeque;
 
 use crate::informer::event::Event;
 use crate::resource::ObjectKey;
 
+mod merging;
+
+use merging::Merging;
+
 /// What a handler takes next.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum Next<T> {
     /// Something happened to an object.
     Event(Event<T>),
@@ -30,99 +38,83 @@ pub(super) enum Pushed {
     Merged,
 }
 
-/// Events that wait, by sequence number.
+/// Events that wait.
 pub(super) struct Buffer<T> {
     bound: usize,
-    waiting: BTreeMap<u64, Waiting<T>>,
-    /// The newest waiting event of each key.
-    newest: HashMap<ObjectKey, u64>,
-    next: u64,
-    /// Number of the first event after the initial list.
-    end_of_initial_list: Option<u64>,
+    key: fn(&T) -> ObjectKey,
+    waiting: Waiting<T>,
 }
 
-struct Waiting<T> {
-    key: ObjectKey,
-    event: Event<T>,
-    /// The event of the same key before this one; it may have been taken since.
-    before: Option<u64>,
+enum Waiting<T> {
+    /// Few events wait; `ends` says that the end of the initial list is among them.
+    Line { line: VecDeque<Next<T>>, ends: bool },
+    /// Many do, or did not long ago.
+    Merging(Merging<T>),
 }
 
 impl<T> Buffer<T> {
-    /// Makes an empty buffer that merges when `bound` events wait.
-    pub(super) fn new(bound: usize) -> Self {
-        Self { bound, waiting: BTreeMap::new(), newest: HashMap::new(), next: 0, end_of_initial_list: None }
+    /// Makes an empty buffer that merges when `bound` events wait of which `key` tells the objects.
+    pub(super) fn new(bound: usize, key: fn(&T) -> ObjectKey) -> Self {
+        Self { bound, key, waiting: Waiting::Line { line: VecDeque::new(), ends: false } }
     }
 
-    /// Says whether the next event will be merged where it can be.
-    pub(super) fn is_full(&self) -> bool {
-        self.waiting.len() >= self.bound
-    }
-
-    /// Adds what happened to the object at `key`.
-    pub(super) fn push(&mut self, key: &ObjectKey, event: Event<T>) -> Pushed {
-        let event = match self.newest.get(key) {
-            Some(&newest) if self.is_full() => self.merge(newest, event),
-            _ => Some(event),
-        };
-        if let Some(event) = event {
-            let before = self.newest.insert(key.clone(), self.next);
-            self.waiting.insert(self.next, Waiting { key: key.clone(), event, before });
-            self.next += 1;
-            return Pushed::Kept;
+    /// Adds what happened to an object, while `taken` events that were taken are not handled yet: they count against the
+    /// bound, and nothing is merged into them.
+    pub(super) fn push(&mut self, event: Event<T>, taken: usize) -> Pushed {
+        let full = self.len() + taken >= self.bound;
+        if full && let Waiting::Line { line, .. } = &mut self.waiting {
+            self.waiting = Waiting::Merging(Merging::of(std::mem::take(line), self.key));
         }
-        Pushed::Merged
+        match &mut self.waiting {
+            Waiting::Line { line, .. } => line.push_back(Next::Event(event)),
+            Waiting::Merging(merging) if full => return merging.merge((self.key)(event.latest()), event),
+            Waiting::Merging(merging) => merging.append((self.key)(event.latest()), event),
+        }
+        Pushed::Kept
     }
 
-    /// Marks that what comes from here on does not belong to the initial list.
+    /// Marks, once, that what comes from here on does not belong to the initial list.
     pub(super) fn end_initial_list(&mut self) {
-        self.end_of_initial_list = Some(self.next);
+        match &mut self.waiting {
+            Waiting::Line { line, ends } => {
+                line.push_back(Next::EndOfInitialList);
+                *ends = true;
+            }
+            Waiting::Merging(merging) => merging.end_initial_list(),
+        }
     }
 
-    /// Takes the oldest event.
-    pub(super) fn pop(&mut self) -> Option<Next<T>> {
-        let first = self.waiting.first_key_value().map(|(&number, _)| number);
-        if self.end_of_initial_list.is_some_and(|end| first.is_none_or(|first| first >= end)) {
-            self.end_of_initial_list = None;
-            return Some(Next::EndOfInitialList);
+    /// Takes the oldest events into `batch`, up to `most`.
+    pub(super) fn take(&mut self, most: usize, batch: &mut VecDeque<Next<T>>) {
+        match &mut self.waiting {
+            Waiting::Line { line, ends } => {
+                let taken = batch.len();
+                batch.extend(line.drain(..most.min(line.len())));
+                *ends &= !batch.range(taken..).any(|next| matches!(next, Next::EndOfInitialList));
+            }
+            Waiting::Merging(merging) => batch.extend(std::iter::from_fn(|| merging.pop()).take(most)),
         }
-        let (number, waiting) = self.waiting.pop_first()?;
-        if self.newest.get(&waiting.key) == Some(&number) {
-            self.newest.remove(&waiting.key);
-        }
-        Some(Next::Event(waiting.event))
-    }
-
-    /// Merges `arriving` into the waiting event `newest`, or hands it back to be kept beside it.
-    fn merge(&mut self, newest: u64, arriving: Event<T>) -> Option<Event<T>> {
-        let Some(waiting) = self.waiting.remove(&newest) else { return Some(arriving) };
-        let Waiting { key, event, before } = waiting;
-        let (kept, beside) = match (event, arriving) {
-            (Event::Added { initial, .. }, Event::Updated { new, .. }) => {
-                (Some(Event::Added { object: new, initial }), None)
-            }
-            (Event::Added { .. }, Event::Deleted { .. }) => (None, None),
-            (Event::Updated { old, .. }, Event::Updated { new, .. }) => (Some(Event::Updated { old, new }), None),
-            (Event::Updated { .. }, deleted @ Event::Deleted { .. }) => (Some(deleted), None),
-            (waiting, arriving) => (Some(waiting), Some(arriving)),
-        };
-        match (kept, before.filter(|before| self.waiting.contains_key(before))) {
-            (Some(event), _) => {
-                self.waiting.insert(newest, Waiting { key, event, before });
-            }
-            (None, Some(before)) => {
-                self.newest.insert(key, before);
-            }
-            (None, None) => {
-                self.newest.remove(&key);
-            }
-        }
-        beside
+        self.relax();
     }
 
     /// Returns how many events wait.
     pub(super) fn len(&self) -> usize {
-        self.waiting.len()
+        match &self.waiting {
+            Waiting::Line { line, ends } => line.len() - usize::from(*ends),
+            Waiting::Merging(merging) => merging.len(),
+        }
+    }
+
+    /// Goes back to a line once half of the bound is free: going there and back costs each event a little, and only once
+    /// for half a bound of them.
+    fn relax(&mut self) {
+        if let Waiting::Merging(merging) = &mut self.waiting
+            && merging.len() <= self.bound / 2
+        {
+            let ends = merging.has_end();
+            let line = std::iter::from_fn(|| merging.pop()).collect();
+            self.waiting = Waiting::Line { line, ends };
+        }
     }
 }
 

@@ -1,17 +1,20 @@
 //! Two ways to a handler: inline in the informer's task, or through a buffer to a thread of its own.
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
-use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use crate::informer::event::{Event, RawEvent};
 use crate::resource::Kind;
 use crate::store::decode::Envelope;
 
-use super::buffer::{Buffer, Next, Pushed};
-use super::{BUFFER_BOUND, Deleted, Handle, Progress, ResourceEventHandler};
+use super::buffer::Next;
+use super::{Deleted, Handle, Progress, ResourceEventHandler};
+
+mod mailbox;
+
+pub(super) use mailbox::Outlet;
+use mailbox::{HANDED_BOUND, Mailbox};
 
 /// How many objects wait for a handler as they arrived: one turn of the informer, which a handler that keeps up takes
 /// before the next, and half a MiB of pods. The rest waits packed.
@@ -20,9 +23,9 @@ const UNPACKED_BOUND: usize = 128;
 /// Takes the events of one informer to one handler. Called by the informer's task only, after the store took each change.
 pub(in crate::informer) trait Delivery: Send {
     /// Hands on one event, or keeps it for the handler until [`Delivery::flush`] at the latest. Never waits.
-    fn deliver(&mut self, event: &Event<Arc<Envelope>>);
+    fn deliver(&mut self, event: RawEvent);
 
-    /// Wakes the handler if something was kept for it: after some events, because waking costs as much as one of them.
+    /// Hands on what was kept, and wakes the handler for it: after some events, because that costs as much as one of them.
     fn flush(&mut self);
 
     /// Says that what was delivered so far was the initial list.
@@ -46,19 +49,19 @@ where
 {
     let mailbox = Arc::new(Mailbox::new(Arc::clone(&progress)));
     let caller = Caller { handler, guard: Guard::new(progress) };
-    let buffered = Buffered { mailbox: Arc::clone(&mailbox), kept: false };
+    let (buffered, outlet) = (Buffered::new(Arc::clone(&mailbox)), Outlet::new(mailbox));
     Box::new(move |tasks| {
-        tasks.spawn(serve(mailbox, caller, Caller::<H>::call::<K>));
+        tasks.spawn(serve(outlet, caller, Caller::<H>::call::<K>));
         Box::new(buffered)
     })
 }
 
 /// Leaves the events in a mailbox, for whoever takes them; it is closed when the informer lets go of the delivery.
 #[cfg(feature = "kube-runtime")]
-pub(super) fn streamed(progress: Arc<Progress>) -> (Start, Arc<Mailbox>) {
+pub(super) fn streamed(progress: Arc<Progress>) -> (Start, Outlet) {
     let mailbox = Arc::new(Mailbox::new(progress));
-    let buffered = Buffered { mailbox: Arc::clone(&mailbox), kept: false };
-    (Box::new(move |_| Box::new(buffered)), mailbox)
+    let buffered = Buffered::new(Arc::clone(&mailbox));
+    (Box::new(move |_| Box::new(buffered)), Outlet::new(mailbox))
 }
 
 struct Inline {
@@ -67,9 +70,9 @@ struct Inline {
 }
 
 impl Delivery for Inline {
-    fn deliver(&mut self, event: &Event<Arc<Envelope>>) {
-        let key = event.latest().key().clone();
-        self.guard.call(&key, || (self.handler)(event.clone()));
+    fn deliver(&mut self, event: RawEvent) {
+        let latest = Arc::clone(event.latest());
+        self.guard.call(&latest, || (self.handler)(event));
     }
 
     fn flush(&mut self) {}
@@ -81,88 +84,43 @@ impl Delivery for Inline {
 
 struct Buffered {
     mailbox: Arc<Mailbox>,
-    /// Whether the handler has not been woken since the last event.
-    kept: bool,
+    /// What the mailbox has not got yet.
+    kept: Vec<RawEvent>,
+}
+
+impl Buffered {
+    fn new(mailbox: Arc<Mailbox>) -> Self {
+        Self { mailbox, kept: Vec::with_capacity(HANDED_BOUND) }
+    }
 }
 
 impl Delivery for Buffered {
-    fn deliver(&mut self, event: &Event<Arc<Envelope>>) {
-        let key = event.latest().key();
-        let mut buffer = self.mailbox.buffer();
+    fn deliver(&mut self, event: RawEvent) {
         // A decoded object is many times its bytes, and these are many times the packed ones: what piles up is packed
         // where it can be.
-        let piles_up = buffer.len() >= UNPACKED_BOUND;
-        let event = if piles_up { event.map(|envelope| Arc::new(envelope.compact())) } else { event.map(Arc::clone) };
-        match buffer.push(key, event) {
-            Pushed::Kept => {}
-            Pushed::Merged => self.mailbox.progress.count_merged(),
+        let piles_up = self.mailbox.progress.waiting() + self.kept.len() >= UNPACKED_BOUND;
+        self.kept.push(if piles_up { event.map(|envelope| Arc::new(envelope.compact())) } else { event });
+        if self.kept.len() == HANDED_BOUND {
+            self.flush();
         }
-        self.mailbox.progress.set_waiting(buffer.len());
-        self.kept = true;
     }
 
     fn flush(&mut self) {
-        if std::mem::take(&mut self.kept) {
-            self.mailbox.filled.notify_one();
+        if !self.kept.is_empty() {
+            self.mailbox.put(self.kept.drain(..));
         }
     }
 
     fn end_initial_list(&mut self) {
-        self.mailbox.buffer().end_initial_list();
-        self.mailbox.filled.notify_one();
+        self.flush();
+        self.mailbox.end_initial_list();
     }
 }
 
 impl Drop for Buffered {
     fn drop(&mut self) {
-        self.mailbox.closed.store(true, SeqCst);
+        self.mailbox.close();
         self.mailbox.filled.notify_one();
-    }
-}
-
-/// What lies between the informer's task and a handler's thread.
-pub(super) struct Mailbox {
-    buffer: Mutex<Buffer<Arc<Envelope>>>,
-    filled: Notify,
-    closed: AtomicBool,
-    progress: Arc<Progress>,
-}
-
-impl Mailbox {
-    fn new(progress: Arc<Progress>) -> Self {
-        let (buffer, closed) = (Mutex::new(Buffer::new(BUFFER_BOUND)), AtomicBool::new(false));
-        Self { buffer, filled: Notify::new(), closed, progress }
-    }
-
-    fn buffer(&self) -> MutexGuard<'_, Buffer<Arc<Envelope>>> {
-        self.buffer.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn is_closed(&self) -> bool {
-        self.closed.load(SeqCst)
-    }
-
-    /// Takes the next event, none once closed.
-    fn pop(&self) -> Option<Next<Arc<Envelope>>> {
-        if self.is_closed() {
-            return None;
-        }
-        let mut buffer = self.buffer();
-        let next = buffer.pop();
-        self.progress.set_waiting(buffer.len());
-        next
-    }
-
-    /// Waits for the next event; `None` once closed. For one caller at a time. Cancel safe.
-    #[cfg(feature = "kube-runtime")]
-    pub(super) async fn next(&self) -> Option<Next<Arc<Envelope>>> {
-        while !self.is_closed() {
-            if let Some(next) = self.pop() {
-                return Some(next);
-            }
-            self.filled.notified().await;
-        }
-        None
     }
 }
 
@@ -170,20 +128,20 @@ impl Mailbox {
 ///
 /// Handlers are ordinary functions that may block, so they run on the runtime's threads for blocking work: on a worker,
 /// one stuck handler would stop every watch of a single-core container.
-async fn serve<C: Send + 'static>(mailbox: Arc<Mailbox>, mut caller: C, call: fn(&mut C, Next<Arc<Envelope>>)) {
+async fn serve<C: Send + 'static>(mut outlet: Outlet, mut caller: C, call: fn(&mut C, Next<Arc<Envelope>>)) {
+    let mailbox = Arc::clone(&outlet.mailbox);
     let closes = CloseOnDrop(Arc::clone(&mailbox));
     while !mailbox.is_closed() {
         mailbox.filled.notified().await;
-        let mailbox = Arc::clone(&mailbox);
         let served = tokio::task::spawn_blocking(move || {
-            while let Some(next) = mailbox.pop() {
+            while let Some(next) = outlet.pop() {
                 call(&mut caller, next);
             }
-            caller
+            (outlet, caller)
         });
         // Fails only when the runtime goes down.
         let Ok(back) = served.await else { return };
-        caller = back;
+        (outlet, caller) = back;
     }
     drop(closes);
 }
@@ -193,7 +151,7 @@ struct CloseOnDrop(Arc<Mailbox>);
 
 impl Drop for CloseOnDrop {
     fn drop(&mut self) {
-        self.0.closed.store(true, SeqCst);
+        self.0.close();
     }
 }
 
@@ -211,13 +169,13 @@ impl<H> Caller<H> {
             Next::Event(event) => event,
             Next::EndOfInitialList => {
                 let handler = &mut self.handler;
-                self.guard.call(&"the end of the initial list", || handler.on_initial_list_end());
+                self.guard.contain(|| "the end of the initial list".to_owned(), || handler.on_initial_list_end());
                 return self.guard.end_initial_list();
             }
         };
-        let key = event.latest().key().clone();
+        let latest = Arc::clone(event.latest());
         let handler = &mut self.handler;
-        self.guard.call(&key, || match event {
+        self.guard.call(&latest, || match event {
             Event::Added { object, initial } => handler.on_add(Handle::new(object), initial),
             Event::Updated { old, new } => handler.on_update(Handle::new(old), Handle::new(new)),
             Event::Deleted { last, final_state } => {
@@ -245,13 +203,18 @@ impl Guard {
         Self { progress, panicked: false }
     }
 
-    fn call(&mut self, object: &dyn std::fmt::Display, handler: impl FnOnce()) {
+    fn call(&mut self, latest: &Envelope, handler: impl FnOnce()) {
+        self.contain(|| latest.key().to_string(), handler);
+    }
+
+    fn contain(&mut self, object: impl FnOnce() -> String, handler: impl FnOnce()) {
         if self.progress.is_removed() {
             return;
         }
         if catch_unwind(AssertUnwindSafe(handler)).is_err() {
             self.panicked = true;
-            tracing::error!(%object, "an event handler panicked: the event is lost for this handler");
+            let object = object();
+            tracing::error!(object, "an event handler panicked: the event is lost for this handler");
         }
     }
 
@@ -266,13 +229,16 @@ impl Guard {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+
     use super::*;
+    use crate::informer::handler::BUFFER_BOUND;
     use crate::store::fixture::{ConfigMapFixture, config_map};
     use crate::store::{Options, Store, Writer};
 
-    fn buffered() -> (Buffered, Arc<Mailbox>) {
+    fn buffered() -> (Buffered, Outlet) {
         let mailbox = Arc::new(Mailbox::new(Arc::default()));
-        (Buffered { mailbox: Arc::clone(&mailbox), kept: false }, mailbox)
+        (Buffered::new(Arc::clone(&mailbox)), Outlet::new(mailbox))
     }
 
     fn object(number: usize) -> ConfigMapFixture {
@@ -287,8 +253,8 @@ mod tests {
     }
 
     /// Takes everything, and says how many of the objects waited packed, and from which on all did.
-    fn packed(mailbox: &Mailbox) -> (usize, usize) {
-        let events = std::iter::from_fn(|| mailbox.pop()).filter_map(|next| match next {
+    fn packed(outlet: &mut Outlet) -> (usize, usize) {
+        let events = std::iter::from_fn(|| outlet.pop()).filter_map(|next| match next {
             Next::Event(event) => Some(event.latest().is_packed()),
             Next::EndOfInitialList => None,
         });
@@ -301,35 +267,107 @@ mod tests {
     #[test]
     fn what_waits_beyond_the_bound_of_unpacked_objects_waits_packed() {
         let (_store, mut writer) = Store::new(Options::default());
-        let (mut delivery, mailbox) = buffered();
+        let (mut delivery, mut outlet) = buffered();
         for number in 0..UNPACKED_BOUND + 300 {
             let object = stored(&mut writer, &object(number));
-            delivery.deliver(&Event::Added { object, initial: false });
+            delivery.deliver(Event::Added { object, initial: false });
         }
-        assert_eq!(packed(&mailbox), (UNPACKED_BOUND + 300, UNPACKED_BOUND));
+        delivery.flush();
+        assert_eq!(packed(&mut outlet), (UNPACKED_BOUND + 300, UNPACKED_BOUND));
         // A handler that keeps up gets what arrived, without a detour through the store.
         let object = stored(&mut writer, &object(0).version(2));
-        delivery.deliver(&Event::Added { object, initial: false });
-        assert_eq!(packed(&mailbox), (1, 1));
+        delivery.deliver(Event::Added { object, initial: false });
+        delivery.flush();
+        assert_eq!(packed(&mut outlet), (1, 1));
+    }
+
+    /// Delivers an object that is not stored.
+    fn added(delivery: &mut Buffered, number: usize) {
+        delivery.deliver(Event::Added { object: Arc::new(object(number).envelope()), initial: false });
+    }
+
+    #[test]
+    fn what_was_taken_and_not_begun_waits_and_counts_against_the_bound() {
+        let (mut delivery, mut outlet) = buffered();
+        (0..BUFFER_BOUND).for_each(|number| added(&mut delivery, number));
+        delivery.flush();
+        let progress = Arc::clone(&outlet.mailbox.progress);
+        assert_eq!((progress.waiting(), progress.taken()), (BUFFER_BOUND, 0));
+        for begun in 1..HANDED_BOUND {
+            assert!(outlet.pop().is_some());
+            assert_eq!((progress.waiting(), progress.taken()), (BUFFER_BOUND - begun, HANDED_BOUND - begun));
+        }
+        // As many as were begun are kept, and the rest is merged.
+        for version in 1..HANDED_BOUND + 3 {
+            let state = || Arc::new(object(BUFFER_BOUND - 1).version(version as u64).envelope());
+            delivery.deliver(Event::Updated { old: state(), new: state() });
+            delivery.flush();
+        }
+        assert_eq!((progress.waiting(), progress.merged()), (BUFFER_BOUND, 3));
+        let rest = std::iter::from_fn(|| outlet.pop()).count();
+        assert_eq!((rest, progress.waiting()), (BUFFER_BOUND, 0));
+    }
+
+    #[test]
+    fn a_handler_is_woken_once_for_what_comes_before_it_finds_nothing() {
+        let (mut delivery, mut outlet) = buffered();
+        let mailbox = Arc::clone(&outlet.mailbox);
+        let woken = || mailbox.filled.notified().now_or_never().is_some();
+        added(&mut delivery, 1);
+        assert!(!woken() && outlet.pop().is_none(), "kept until the flush");
+        delivery.flush();
+        assert!(woken());
+        for number in 0..2 * HANDED_BOUND {
+            added(&mut delivery, number);
+            delivery.flush();
+            assert!(outlet.pop().is_some());
+        }
+        delivery.end_initial_list();
+        assert!(!woken(), "it is awake");
+        assert_eq!(std::iter::from_fn(|| outlet.pop()).count(), 2);
+        delivery.flush();
+        assert!(!woken(), "nothing came");
+        delivery.end_initial_list();
+        assert!(woken());
+    }
+
+    #[test]
+    fn more_than_is_handed_on_at_once_waits_for_no_flush() {
+        let (mut delivery, mut outlet) = buffered();
+        (0..HANDED_BOUND + 1).for_each(|number| added(&mut delivery, number));
+        assert_eq!(std::iter::from_fn(|| outlet.pop()).count(), HANDED_BOUND);
+        delivery.flush();
+        assert_eq!(std::iter::from_fn(|| outlet.pop()).count(), 1);
+    }
+
+    #[test]
+    fn a_closed_mailbox_hands_out_nothing_of_what_was_taken_either() {
+        let (mut delivery, mut outlet) = buffered();
+        (0..3).for_each(|number| added(&mut delivery, number));
+        delivery.flush();
+        assert!(outlet.pop().is_some());
+        drop(delivery);
+        assert!(outlet.pop().is_none());
     }
 
     #[test]
     fn events_that_are_merged_above_the_bound_wait_packed_too() {
         let (_store, mut writer) = Store::new(Options::default());
-        let (mut delivery, mailbox) = buffered();
+        let (mut delivery, mut outlet) = buffered();
         for number in 0..BUFFER_BOUND {
             let object = stored(&mut writer, &object(number));
-            delivery.deliver(&Event::Added { object, initial: false });
+            delivery.deliver(Event::Added { object, initial: false });
         }
         // All of them change again and again, the first ones included, which waited as they came.
         for version in 2..5 {
             for number in 0..BUFFER_BOUND {
                 let new = stored(&mut writer, &object(number).version(version));
                 let old = Arc::clone(&new);
-                delivery.deliver(&Event::Updated { old, new });
+                delivery.deliver(Event::Updated { old, new });
             }
         }
-        assert_eq!(packed(&mailbox), (BUFFER_BOUND, 0));
-        assert_eq!(mailbox.progress.merged(), 3 * BUFFER_BOUND as u64);
+        delivery.flush();
+        assert_eq!(packed(&mut outlet), (BUFFER_BOUND, 0));
+        assert_eq!(outlet.mailbox.progress.merged(), 3 * BUFFER_BOUND as u64);
     }
 }

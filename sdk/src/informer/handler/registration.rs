@@ -56,7 +56,7 @@ impl Registration {
 
     /// Returns how many events wait for the handler now.
     pub fn waiting(&self) -> usize {
-        self.progress.waiting.load(Relaxed)
+        self.progress.waiting()
     }
 
     /// Returns how many events were merged into waiting ones, because more than
@@ -80,7 +80,10 @@ pub(in crate::informer) struct Progress {
     synced: watch::Sender<bool>,
     /// Turns true when the handler has been dropped.
     ended: watch::Sender<bool>,
-    waiting: AtomicUsize,
+    /// How many events wait in the mailbox.
+    queued: AtomicUsize,
+    /// How many were taken out of it and their call has not begun.
+    taken: AtomicUsize,
     merged: AtomicU64,
 }
 
@@ -105,13 +108,30 @@ impl Progress {
         self.ended.send_replace(true);
     }
 
-    /// Says how many events wait.
-    pub(super) fn set_waiting(&self, waiting: usize) {
-        self.waiting.store(waiting, Relaxed);
+    /// Returns how many events wait, in the mailbox or taken out of it.
+    pub(super) fn waiting(&self) -> usize {
+        self.queued.load(Relaxed) + self.taken()
     }
 
-    /// Counts an event that was merged into a waiting one.
-    pub(super) fn count_merged(&self) {
-        self.merged.fetch_add(1, Relaxed);
+    /// Returns how many events were taken out of the mailbox and their call has not begun.
+    pub(super) fn taken(&self) -> usize {
+        self.taken.load(Relaxed)
+    }
+
+    /// Says how many events wait in the mailbox.
+    pub(super) fn set_queued(&self, queued: usize) {
+        self.queued.store(queued, Relaxed);
+    }
+
+    /// Says how many events were taken out of the mailbox and their call has not begun. One thread does.
+    pub(super) fn set_taken(&self, taken: usize) {
+        self.taken.store(taken, Relaxed);
+    }
+
+    /// Counts events that were merged into waiting ones.
+    pub(super) fn count_merged(&self, merged: usize) {
+        if merged > 0 {
+            self.merged.fetch_add(merged as u64, Relaxed);
+        }
     }
 }

@@ -5,12 +5,12 @@ use crate::informer::SharedInformer;
 use crate::informer::event::Event;
 use crate::store::decode::Envelope;
 
-use super::delivery::{Guard, Mailbox};
+use super::delivery::{Guard, Outlet};
 use super::{HandlerOptions, Progress, Registration, buffer, delivery};
 
 /// The events of one informer, buffered and merged as for any handler. Keeps the informer.
 pub(crate) struct EventStream {
-    mailbox: Arc<Mailbox>,
+    outlet: Outlet,
     guard: Guard,
     _registration: Registration,
 }
@@ -29,7 +29,7 @@ pub(crate) enum Next {
 impl EventStream {
     /// Takes the next; `None` once the informer has stopped. Cancel safe.
     pub(crate) async fn next(&mut self) -> Option<Next> {
-        let next = match self.mailbox.next().await? {
+        let next = match self.outlet.next().await? {
             buffer::Next::Event(Event::Added { object, .. } | Event::Updated { new: object, .. }) => Next::Put(object),
             buffer::Next::Event(Event::Deleted { last, .. }) => Next::Gone(last),
             buffer::Next::EndOfInitialList => {
@@ -45,9 +45,9 @@ impl SharedInformer {
     /// Returns the events from here on, what is stored first.
     pub(crate) fn events(self: &Arc<Self>) -> EventStream {
         let progress = Arc::<Progress>::default();
-        let (start, mailbox) = delivery::streamed(Arc::clone(&progress));
+        let (start, outlet) = delivery::streamed(Arc::clone(&progress));
         let registration = self.register(HandlerOptions::default(), Arc::clone(&progress), start);
-        EventStream { mailbox, guard: Guard::new(progress), _registration: registration }
+        EventStream { outlet, guard: Guard::new(progress), _registration: registration }
     }
 }
 
