@@ -143,7 +143,7 @@ impl<K: Kind> Informer<K> {
         options: HandlerOptions,
     ) -> Registration {
         let progress = Arc::<Progress>::default();
-        let start = delivery::buffered(handler, Arc::clone(&progress));
+        let start = delivery::buffered(handler, Arc::clone(&progress), self.shared.store());
         self.shared.register(options.or(self.handlers), progress, start)
     }
 

@@ -156,7 +156,8 @@ impl Runner {
             Put::Unchanged => {}
             Put::Added => self.dispatch(Event::Added { object: envelope, initial }),
             Put::Updated { old } => {
-                self.dispatch(Event::Updated { old: Arc::new(old), new: envelope });
+                let old = Arc::new(old.with_key(envelope.key()));
+                self.dispatch(Event::Updated { old, new: envelope });
             }
             Put::Recreated { old } => {
                 self.deleted(old, FinalState::Unknown);

@@ -27,11 +27,15 @@ pub struct DecodeError {
 }
 
 /// One object on its way through indexes and handlers: unpacked and decoded at most once for all of them.
+///
+/// Small, because there are two for each event, made on one thread and often dropped on another: what few handlers ask for
+/// lies in a box of its own.
 pub(crate) struct Envelope {
     source: Source,
-    /// Where the object is stored as well, and which state it is there.
-    stored: OnceLock<(Arc<Store>, u32)>,
-    decoded: Mutex<Option<Arc<dyn Any + Send + Sync>>>,
+    /// Which state of its store it is, if it was stored.
+    stored: OnceLock<u32>,
+    /// What somebody looked at.
+    opened: OnceLock<Box<Opened>>,
 }
 
 enum Source {
@@ -41,10 +45,16 @@ enum Source {
         packed: Packed,
         /// Apart from the other metadata: it is all that most handlers look at in an old state.
         key: OnceLock<ObjectKey>,
-        /// Boxed: most old states go without.
-        metadata: OnceLock<Box<Metadata>>,
-        object: OnceLock<Arc<RawObject>>,
     },
+}
+
+#[derive(Default)]
+struct Opened {
+    /// Out of the packed object.
+    metadata: OnceLock<Metadata>,
+    /// Out of the packed object.
+    object: OnceLock<Arc<RawObject>>,
+    decoded: Mutex<Option<Arc<dyn Any + Send + Sync>>>,
 }
 
 impl Envelope {
@@ -56,19 +66,22 @@ impl Envelope {
     /// Wraps an object out of a store that nobody has looked at yet.
     pub(crate) fn packed(mut packed: Packed) -> Self {
         packed.shrink();
-        Self::from_source(Source::Packed {
-            packed,
-            key: OnceLock::new(),
-            metadata: OnceLock::new(),
-            object: OnceLock::new(),
-        })
+        Self::from_source(Source::Packed { packed, key: OnceLock::new() })
+    }
+
+    /// Takes its key from whoever has it already.
+    pub(crate) fn with_key(self, known: &ObjectKey) -> Self {
+        if let Source::Packed { key, .. } = &self.source {
+            let _ = key.set(known.clone());
+        }
+        self
     }
 
     /// Returns the object as it came from the wire.
     pub(crate) fn object(&self) -> &Arc<RawObject> {
         match &self.source {
             Source::Raw(object) => object,
-            Source::Packed { packed, object, .. } => object.get_or_init(|| Arc::new(packed.view().object())),
+            Source::Packed { packed, .. } => self.opened().object.get_or_init(|| Arc::new(packed.view().object())),
         }
     }
 
@@ -76,7 +89,7 @@ impl Envelope {
     pub(crate) fn key(&self) -> &ObjectKey {
         match &self.source {
             Source::Raw(object) => &object.metadata().key,
-            Source::Packed { packed, key, .. } => key.get_or_init(|| packed.view().key()),
+            Source::Packed { packed, key } => key.get_or_init(|| packed.view().key()),
         }
     }
 
@@ -84,22 +97,28 @@ impl Envelope {
     pub(crate) fn metadata(&self) -> &Metadata {
         match &self.source {
             Source::Raw(object) => object.metadata(),
-            Source::Packed { packed, metadata, .. } => metadata.get_or_init(|| Box::new(packed.view().metadata())),
+            Source::Packed { packed, .. } => self.opened().metadata.get_or_init(|| packed.view().metadata()),
         }
     }
 
-    /// Returns the same object in as few bytes as can be had at no cost: for those who keep it for long.
-    pub(crate) fn compact(&self) -> Self {
+    /// Returns the same object in as few bytes as can be had at no cost: for those who keep it for long. `store` is where
+    /// it was stored, if it was.
+    pub(crate) fn compact(&self, store: &Store) -> Self {
         match &self.source {
-            Source::Packed { packed, .. } => Self::packed(packed.clone()),
-            Source::Raw(object) => self.as_stored().map_or_else(|| Self::new(Arc::clone(object)), Self::packed),
+            Source::Packed { packed, key } => {
+                Self::from_source(Source::Packed { packed: packed.clone(), key: key.clone() })
+            }
+            Source::Raw(object) => match self.as_stored(store) {
+                Some(stored) => Self::packed(stored).with_key(self.key()),
+                None => Self::new(Arc::clone(object)),
+            },
         }
     }
 
     /// Returns it as a `K`. Whoever asks for the type that was asked for last shares one decode.
     pub(crate) fn decode<K: Kind>(&self) -> Result<Arc<K>, DecodeError> {
         // Held while decoding, so that two handlers on two threads do not decode twice.
-        let mut decoded = self.decoded.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut decoded = self.opened().decoded.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = decoded.clone().and_then(|known| known.downcast::<K>().ok()) {
             return Ok(known);
         }
@@ -125,7 +144,7 @@ impl Envelope {
     /// Lends its JSON to `read`; it is not kept unpacked for that.
     pub(super) fn with_json<T>(&self, read: impl FnOnce(&[u8]) -> T) -> T {
         match &self.source {
-            Source::Packed { packed, object, .. } if object.get().is_none() => packed.view().with_json(read),
+            Source::Packed { packed, .. } if self.unpacked().is_none() => packed.view().with_json(read),
             _ => read(self.object().json()),
         }
     }
@@ -145,17 +164,25 @@ impl Envelope {
     }
 
     /// Says that this object is stored now.
-    pub(super) fn set_stored(&self, store: &Arc<Store>, stamp: u32) {
-        let _ = self.stored.set((Arc::clone(store), stamp));
+    pub(super) fn set_stored(&self, stamp: u32) {
+        let _ = self.stored.set(stamp);
     }
 
-    fn as_stored(&self) -> Option<Packed> {
-        let (store, stamp) = self.stored.get()?;
+    fn as_stored(&self, store: &Store) -> Option<Packed> {
+        let stamp = self.stored.get()?;
         store.copy(self.key()).filter(|stored| stored.stamp == *stamp)
     }
 
+    fn opened(&self) -> &Opened {
+        self.opened.get_or_init(Box::default)
+    }
+
+    fn unpacked(&self) -> Option<&Arc<RawObject>> {
+        self.opened.get().and_then(|opened| opened.object.get())
+    }
+
     fn from_source(source: Source) -> Self {
-        Self { source, stored: OnceLock::new(), decoded: Mutex::new(None) }
+        Self { source, stored: OnceLock::new(), opened: OnceLock::new() }
     }
 }
 

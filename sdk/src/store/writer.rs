@@ -152,7 +152,7 @@ impl Writer {
         };
         scratch.shrink();
         self.scratch = scratch;
-        envelope.set_stored(&self.store, stamp);
+        envelope.set_stored(stamp);
         self.train_first(training::FIRST_OBJECTS);
         match stored {
             Stored::Nothing | Stored::Same => Put::Added,

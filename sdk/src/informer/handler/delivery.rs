@@ -6,6 +6,7 @@ use tokio::task::JoinSet;
 
 use crate::informer::event::{Event, RawEvent};
 use crate::resource::Kind;
+use crate::store::Store;
 use crate::store::decode::Envelope;
 
 use super::buffer::Next;
@@ -42,14 +43,14 @@ pub(in crate::informer) fn inline(handler: Box<dyn FnMut(RawEvent) + Send>, prog
 }
 
 /// Calls `handler` on a thread of its own, through a buffer.
-pub(in crate::informer) fn buffered<K, H>(handler: H, progress: Arc<Progress>) -> Start
+pub(in crate::informer) fn buffered<K, H>(handler: H, progress: Arc<Progress>, store: &Arc<Store>) -> Start
 where
     K: Kind,
     H: ResourceEventHandler<K>,
 {
     let mailbox = Arc::new(Mailbox::new(Arc::clone(&progress)));
     let caller = Caller { handler, guard: Guard::new(progress) };
-    let (buffered, outlet) = (Buffered::new(Arc::clone(&mailbox)), Outlet::new(mailbox));
+    let (buffered, outlet) = (Buffered::new(Arc::clone(&mailbox), Arc::clone(store)), Outlet::new(mailbox));
     Box::new(move |tasks| {
         tasks.spawn(serve(outlet, caller, Caller::<H>::call::<K>));
         Box::new(buffered)
@@ -58,9 +59,9 @@ where
 
 /// Leaves the events in a mailbox, for whoever takes them; it is closed when the informer lets go of the delivery.
 #[cfg(feature = "kube-runtime")]
-pub(super) fn streamed(progress: Arc<Progress>) -> (Start, Outlet) {
+pub(super) fn streamed(progress: Arc<Progress>, store: &Arc<Store>) -> (Start, Outlet) {
     let mailbox = Arc::new(Mailbox::new(progress));
-    let buffered = Buffered::new(Arc::clone(&mailbox));
+    let buffered = Buffered::new(Arc::clone(&mailbox), Arc::clone(store));
     (Box::new(move |_| Box::new(buffered)), Outlet::new(mailbox))
 }
 
@@ -84,13 +85,15 @@ impl Delivery for Inline {
 
 struct Buffered {
     mailbox: Arc<Mailbox>,
+    /// Where the objects are stored.
+    store: Arc<Store>,
     /// What the mailbox has not got yet.
     kept: Vec<RawEvent>,
 }
 
 impl Buffered {
-    fn new(mailbox: Arc<Mailbox>) -> Self {
-        Self { mailbox, kept: Vec::with_capacity(HANDED_BOUND) }
+    fn new(mailbox: Arc<Mailbox>, store: Arc<Store>) -> Self {
+        Self { mailbox, store, kept: Vec::with_capacity(HANDED_BOUND) }
     }
 }
 
@@ -99,7 +102,7 @@ impl Delivery for Buffered {
         // A decoded object is many times its bytes, and these are many times the packed ones: what piles up is packed
         // where it can be.
         let piles_up = self.mailbox.progress.waiting() + self.kept.len() >= UNPACKED_BOUND;
-        self.kept.push(if piles_up { event.map(|envelope| Arc::new(envelope.compact())) } else { event });
+        self.kept.push(if piles_up { event.map(|envelope| Arc::new(envelope.compact(&self.store))) } else { event });
         if self.kept.len() == HANDED_BOUND {
             self.flush();
         }
@@ -234,11 +237,11 @@ mod tests {
     use super::*;
     use crate::informer::handler::BUFFER_BOUND;
     use crate::store::fixture::{ConfigMapFixture, config_map};
-    use crate::store::{Options, Store, Writer};
+    use crate::store::{Options, Writer};
 
-    fn buffered() -> (Buffered, Outlet) {
+    fn buffered(store: &Arc<Store>) -> (Buffered, Outlet) {
         let mailbox = Arc::new(Mailbox::new(Arc::default()));
-        (Buffered::new(Arc::clone(&mailbox)), Outlet::new(mailbox))
+        (Buffered::new(Arc::clone(&mailbox), Arc::clone(store)), Outlet::new(mailbox))
     }
 
     fn object(number: usize) -> ConfigMapFixture {
@@ -266,8 +269,8 @@ mod tests {
 
     #[test]
     fn what_waits_beyond_the_bound_of_unpacked_objects_waits_packed() {
-        let (_store, mut writer) = Store::new(Options::default());
-        let (mut delivery, mut outlet) = buffered();
+        let (store, mut writer) = Store::new(Options::default());
+        let (mut delivery, mut outlet) = buffered(&store);
         for number in 0..UNPACKED_BOUND + 300 {
             let object = stored(&mut writer, &object(number));
             delivery.deliver(Event::Added { object, initial: false });
@@ -288,7 +291,8 @@ mod tests {
 
     #[test]
     fn what_was_taken_and_not_begun_waits_and_counts_against_the_bound() {
-        let (mut delivery, mut outlet) = buffered();
+        let (store, _writer) = Store::new(Options::default());
+        let (mut delivery, mut outlet) = buffered(&store);
         (0..BUFFER_BOUND).for_each(|number| added(&mut delivery, number));
         delivery.flush();
         let progress = Arc::clone(&outlet.mailbox.progress);
@@ -310,7 +314,8 @@ mod tests {
 
     #[test]
     fn a_handler_is_woken_once_for_what_comes_before_it_finds_nothing() {
-        let (mut delivery, mut outlet) = buffered();
+        let (store, _writer) = Store::new(Options::default());
+        let (mut delivery, mut outlet) = buffered(&store);
         let mailbox = Arc::clone(&outlet.mailbox);
         let woken = || mailbox.filled.notified().now_or_never().is_some();
         added(&mut delivery, 1);
@@ -333,7 +338,8 @@ mod tests {
 
     #[test]
     fn more_than_is_handed_on_at_once_waits_for_no_flush() {
-        let (mut delivery, mut outlet) = buffered();
+        let (store, _writer) = Store::new(Options::default());
+        let (mut delivery, mut outlet) = buffered(&store);
         (0..HANDED_BOUND + 1).for_each(|number| added(&mut delivery, number));
         assert_eq!(std::iter::from_fn(|| outlet.pop()).count(), HANDED_BOUND);
         delivery.flush();
@@ -342,7 +348,8 @@ mod tests {
 
     #[test]
     fn a_closed_mailbox_hands_out_nothing_of_what_was_taken_either() {
-        let (mut delivery, mut outlet) = buffered();
+        let (store, _writer) = Store::new(Options::default());
+        let (mut delivery, mut outlet) = buffered(&store);
         (0..3).for_each(|number| added(&mut delivery, number));
         delivery.flush();
         assert!(outlet.pop().is_some());
@@ -352,8 +359,8 @@ mod tests {
 
     #[test]
     fn events_that_are_merged_above_the_bound_wait_packed_too() {
-        let (_store, mut writer) = Store::new(Options::default());
-        let (mut delivery, mut outlet) = buffered();
+        let (store, mut writer) = Store::new(Options::default());
+        let (mut delivery, mut outlet) = buffered(&store);
         for number in 0..BUFFER_BOUND {
             let object = stored(&mut writer, &object(number));
             delivery.deliver(Event::Added { object, initial: false });

@@ -45,7 +45,7 @@ impl SharedInformer {
     /// Returns the events from here on, what is stored first.
     pub(crate) fn events(self: &Arc<Self>) -> EventStream {
         let progress = Arc::<Progress>::default();
-        let (start, outlet) = delivery::streamed(Arc::clone(&progress));
+        let (start, outlet) = delivery::streamed(Arc::clone(&progress), self.store());
         let registration = self.register(HandlerOptions::default(), Arc::clone(&progress), start);
         EventStream { outlet, guard: Guard::new(progress), _registration: registration }
     }
