@@ -138,7 +138,7 @@ mod tests {
 
     fn name((_, delta): &(usize, Delta)) -> String {
         match delta {
-            Delta::Applied(object) => object.metadata().key.to_string(),
+            Delta::Applied(object) => object.key().to_string(),
             Delta::Bookmark(version) => version.to_string(),
             other => panic!("{other:?}"),
         }

@@ -6,7 +6,7 @@ use tokio::sync::watch as status_channel;
 
 use crate::clock;
 use crate::resource::{ResourceType, ResourceVersion};
-use crate::wire::{self, ManagedFields, RawObject, Scanned};
+use crate::wire::{self, Buffers, ManagedFields, Models, RawObject, Scanned};
 
 mod failure;
 
@@ -93,6 +93,10 @@ pub struct Reflector<S> {
     failing: Option<(Cause, Verb)>,
     attempts: u32,
     counts: ReflectorCounts,
+    /// Where the objects on their way are.
+    buffers: Buffers,
+    /// What they are read by.
+    models: Models,
 }
 
 impl<S: DeltaSink> Reflector<S> {
@@ -106,7 +110,21 @@ impl<S: DeltaSink> Reflector<S> {
         let source = Box::new(source);
         let machine = Machine::new();
         let counts = ReflectorCounts::default();
-        (Self { target, source, sink, status, machine, failing: None, attempts: 0, counts }, receiver)
+        (
+            Self {
+                target,
+                source,
+                sink,
+                status,
+                machine,
+                failing: None,
+                attempts: 0,
+                counts,
+                buffers: Buffers::default(),
+                models: Models::learning(),
+            },
+            receiver,
+        )
     }
 
     /// Goes on until it is dropped or its sink is closed. It gives up nothing: every failure is published and
@@ -139,7 +157,10 @@ impl<S: DeltaSink> Reflector<S> {
         if let Some(delta) = delta {
             self.sink.push(delta).await?;
         }
-        self.counts.lists += u64::from(handed == Handed::List);
+        if handed == Handed::List {
+            self.counts.lists += 1;
+            self.buffers.clear();
+        }
         self.publish(health, handed);
         Ok(then)
     }
@@ -155,13 +176,12 @@ impl<S: DeltaSink> Reflector<S> {
 
     /// Returns the object if it is one that was asked for; others are counted and reported.
     fn admit(&mut self, scanned: Scanned<'_>) -> Option<RawObject> {
-        let key = scanned.key();
         let refused = if scanned.kind.as_deref() == Some("Table") {
             wire::Error::Table.to_string()
         } else if self.is_other_kind(&scanned) {
             "it is of another kind".to_owned()
         } else {
-            match scanned.into_object(self.target.managed_fields) {
+            match scanned.to_object(self.target.managed_fields, &mut self.buffers) {
                 Ok(object) => return Some(object),
                 Err(error) => error.to_string(),
             }
@@ -172,7 +192,7 @@ impl<S: DeltaSink> Reflector<S> {
             count = status.skipped;
             false
         });
-        let object = key.map(|key| key.to_string()).unwrap_or_default();
+        let object = scanned.key().map(|key| key.to_string()).unwrap_or_default();
         // One line says that something is wrong; a line for each would fill the log of whoever has a bad server.
         if count == 1 {
             tracing::warn!(kind = %self.target.resource, object, "an object was skipped: {refused}");

@@ -14,8 +14,6 @@ use crate::wire::RawObject;
 
 mod arena;
 
-mod bytes;
-
 mod chains;
 
 mod codec;
@@ -57,8 +55,6 @@ pub mod selector;
 mod segment;
 
 mod splice;
-
-mod text;
 
 mod training;
 
@@ -137,7 +133,7 @@ impl Store {
     /// Returns the values in the index at `slot`, each with how many objects have it, in no order.
     fn values(&self, slot: usize) -> Vec<(String, usize)> {
         let contents = self.read();
-        let text = |text: &text::Text| {
+        let text = |text: &crate::wire::text::Text| {
             let mut bytes = Vec::with_capacity(text.len());
             text.write(&mut bytes);
             String::from_utf8_lossy(&bytes).into_owned()

@@ -1,9 +1,14 @@
 //! Splits list and watch bodies into objects: finds metadata, cuts managedFields, never decodes a spec.
 use std::ops::Range;
+use std::sync::OnceLock;
 
 use bytes::Bytes;
 
 use crate::resource::{ObjectKey, OwnerReference, ResourceVersion};
+
+mod buffers;
+
+pub(crate) mod compact;
 
 mod event;
 
@@ -13,9 +18,15 @@ mod field;
 #[doc(hidden)]
 pub mod fuzz;
 
+pub(crate) mod head;
+
 mod lines;
 
 mod list;
+
+mod marks;
+
+mod model;
 
 mod object;
 
@@ -25,15 +36,20 @@ mod plain;
 
 mod scan;
 
+pub(crate) mod text;
+
 #[cfg(test)]
 mod tests;
 
+pub(crate) use buffers::Buffers;
 pub(crate) use event::{Event, EventType};
 pub(crate) use field::field_values;
 pub(crate) use lines::LineSplitter;
 pub(crate) use list::ListSplitter;
+pub(crate) use marks::{Marks, PARTS};
+pub(crate) use model::{Models, common};
 pub(crate) use object::Scanned;
-use outline::Outline;
+use outline::OutlineView;
 
 /// Largest object accepted. etcd refuses writes above 1.5 MiB and the API server bodies above 3 MiB unless told
 /// otherwise; as JSON, what is stored as protobuf grows a few times.
@@ -51,15 +67,19 @@ pub enum ManagedFields {
 
 /// One object as the API server sent it, without managedFields unless they are kept, and the metadata every layer looks at.
 ///
-/// Never decoded here: typed values exist only behind a lister or a handle.
-#[derive(Clone, Debug)]
+/// Never decoded here: typed values exist only behind a lister or a handle. What a reflector makes shares memory with what
+/// arrived beside it, up to 32 KiB.
+#[derive(Clone)]
 pub struct RawObject {
-    metadata: Metadata,
-    json: Bytes,
-    /// Where in it the value of its `metadata` stands.
-    place: Range<usize>,
-    /// Empty where nobody has looked for it.
-    outline: Outline,
+    /// The head, the JSON, and the outline, which is empty where nobody has made one.
+    bytes: Bytes,
+    /// Where the JSON stands.
+    json: Range<usize>,
+    /// Where in it parts stand that the head says, too.
+    marks: Marks,
+    /// What the head says, for who looks.
+    key: OnceLock<ObjectKey>,
+    metadata: OnceLock<Box<Metadata>>,
 }
 
 impl RawObject {
@@ -77,49 +97,74 @@ impl RawObject {
 
     /// Parses one object as [`RawObject::parse`] does.
     pub(crate) fn parse_with(json: &[u8], managed_fields: ManagedFields) -> Result<Self, Error> {
-        Scanned::parse(json)?.into_object(managed_fields)
+        Scanned::parse(json)?.to_object(managed_fields, &mut Buffers::exact())
     }
 
-    /// Puts together what [`RawObject::parse`] took apart: `metadata` must be what stands in `json`.
-    pub(crate) fn from_parts(metadata: Metadata, json: Vec<u8>) -> Self {
-        // Anywhere, as nobody has looked for it again.
-        let place = 0..json.len();
-        Self { metadata, json: Bytes::from(json), place, outline: Outline::default() }
+    /// Puts together what was taken apart: `head` must be that of `json`, which was parsed before.
+    pub(crate) fn from_parts(head: &[u8], json: &[u8]) -> Self {
+        let bytes = Bytes::from([head, json].concat());
+        let json = head.len()..bytes.len();
+        // Nobody has looked for it again.
+        Self { bytes, json, marks: Marks::default(), key: OnceLock::new(), metadata: OnceLock::new() }
     }
 
     /// Returns the object with nothing but its type and its metadata; `None` when there is nothing else.
     pub(crate) fn to_metadata(&self) -> Option<Self> {
-        let json = object::metadata_json(&self.json)?;
-        Some(Self::from_parts(self.metadata.clone(), json))
+        let json = object::metadata_json(self.json())?;
+        // It was parsed before.
+        Self::parse_with(&json, ManagedFields::Keep).ok()
     }
 
-    /// Returns the parsed metadata.
+    /// Returns namespace and name.
+    pub fn key(&self) -> &ObjectKey {
+        self.key.get_or_init(|| ObjectKey::from_text(head::Head::parse(self.head()).name()))
+    }
+
+    /// Returns the parsed metadata, made at the first call.
     pub fn metadata(&self) -> &Metadata {
-        &self.metadata
+        self.metadata.get_or_init(|| Box::new(head::metadata(self.head())))
+    }
+
+    /// Returns its version.
+    pub(crate) fn version(&self) -> ResourceVersion {
+        head::Head::parse(self.head()).version()
     }
 
     /// Returns the whole object as JSON, without managedFields unless they are kept.
     pub fn json(&self) -> &[u8] {
-        &self.json
+        &self.bytes[self.json.clone()]
     }
 
-    /// Returns a part of the JSON in which the value of `metadata` stands.
-    pub(crate) fn metadata_place(&self) -> Range<usize> {
-        self.place.clone()
+    /// Returns the metadata in the form that stores keep it in.
+    pub(crate) fn head(&self) -> &[u8] {
+        &self.bytes[..self.json.start]
+    }
+
+    /// Returns where in the JSON stands what the head says, too.
+    pub(crate) fn marks(&self) -> &Marks {
+        &self.marks
     }
 
     /// Calls `visit` for each scalar at `path`, as [`field_values`] does.
     pub(crate) fn field_values(&self, path: &str, visit: &mut dyn FnMut(&str)) {
-        if self.outline.is_empty() {
-            field::field_values(&self.json, path, visit);
+        let outline = OutlineView::new(&self.bytes[self.json.end..]);
+        if outline.is_empty() {
+            field::field_values(self.json(), path, visit);
         } else {
-            field::outlined_values(&self.json, &self.outline, path, visit);
+            field::outlined_values(self.json(), outline, path, visit);
         }
     }
 
     /// Returns about how many bytes of memory it takes.
     pub(crate) fn size(&self) -> usize {
-        size_of::<Self>() + self.json.len() + self.metadata.heap() + self.outline.heap()
+        size_of::<Self>() + self.bytes.len()
+    }
+}
+
+impl std::fmt::Debug for RawObject {
+    /// Names it, and shows nothing of its content.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("RawObject").field(self.key()).finish()
     }
 }
 
@@ -148,14 +193,6 @@ impl Metadata {
     /// Returns the owner that manages the object, if any.
     pub fn controller(&self) -> Option<&OwnerReference> {
         self.owners.iter().find(|owner| owner.controller)
-    }
-
-    fn heap(&self) -> usize {
-        let labels: usize = self.labels.iter().map(|(key, value)| 32 + key.len() + value.len()).sum();
-        let finalizers: usize = self.finalizers.iter().map(|finalizer| 16 + finalizer.len()).sum();
-        let owner = |owner: &OwnerReference| owner.group.len() + owner.kind.len() + owner.name.len() + owner.uid.len();
-        let owners: usize = self.owners.iter().map(|of| size_of::<OwnerReference>() + owner(of)).sum();
-        self.key.as_str().len() + self.uid.len() + labels + finalizers + owners
     }
 }
 

@@ -46,7 +46,7 @@ impl Transform {
         match self.changed(&object) {
             Ok(changed) => Arc::new(changed),
             Err(problem) => {
-                report(&object.metadata().key, problem);
+                report(object.key(), problem);
                 object
             }
         }

@@ -36,7 +36,7 @@ async fn read<S: DeltaSink>(reflector: &mut Reflector<S>, options: ListOptions) 
             None => return Ok(Err(Cause::Silent)),
         }
         loop {
-            match splitter.next_item() {
+            match splitter.next_item(&mut reflector.models) {
                 Ok(None) => {
                     // As in a watch: the store packs this chunk while the next one is read.
                     tokio::task::yield_now().await;

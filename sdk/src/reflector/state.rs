@@ -397,7 +397,7 @@ impl Machine {
     }
 
     fn event(&mut self, r#type: EventType, object: RawObject) -> Output {
-        let version = object.metadata().resource_version.clone();
+        let version = object.version();
         if r#type != EventType::Added || !self.began_from_nothing() {
             self.advance(&version);
         }

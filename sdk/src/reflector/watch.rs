@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use crate::client::{Chunks, Status};
 use crate::clock;
 use crate::resource::ResourceVersion;
-use crate::wire::{Event, EventType, LineSplitter};
+use crate::wire::{Event, EventType, LineSplitter, Models};
 
 use super::failure::{Cause, Verb};
 use super::source::{InitialEvents, WatchOptions};
@@ -113,7 +113,7 @@ impl<S: DeltaSink> Watch<'_, S> {
     }
 
     async fn line(&mut self, line: &Bytes) -> Result<Then, Closed> {
-        let Event { r#type, object } = match Event::parse(line) {
+        let Event { r#type, object } = match Event::parse(line, &mut self.reflector.models) {
             Ok(event) => event,
             Err(error) => return self.fail(Cause::Wire(error)).await,
         };
@@ -135,7 +135,7 @@ impl<S: DeltaSink> Watch<'_, S> {
 
     /// Takes a line without an end: whole if the server ends lines only between events, cut off otherwise.
     async fn last_line(&mut self, line: &Bytes) -> Result<Then, Closed> {
-        if Event::parse(line).is_ok() { self.line(line).await } else { Ok(Then::Stay) }
+        if Event::parse(line, &mut Models::default()).is_ok() { self.line(line).await } else { Ok(Then::Stay) }
     }
 
     async fn settle(&mut self) -> Result<(), Closed> {

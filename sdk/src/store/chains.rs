@@ -8,8 +8,8 @@ use std::sync::Arc;
 use hashbrown::{DefaultHashBuilder, HashTable};
 
 use super::index::{BUILT_IN, Projection, Values};
-use super::text::{Text, TextRef};
 use super::walk::{ChainPlace, Paused};
+use crate::wire::text::{Text, TextRef};
 
 /// The number of nothing.
 pub(super) const NONE: u32 = u32::MAX;

@@ -4,7 +4,7 @@ use kube::core::Expression;
 use super::contents::Contents;
 use super::index::BY_NAMESPACE;
 use super::record;
-use super::text::{Text, TextRef};
+use crate::wire::text::{Text, TextRef};
 
 /// One thing that is asked of an object.
 #[derive(Clone, Debug)]

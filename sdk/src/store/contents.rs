@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use hashbrown::{DefaultHashBuilder, HashTable};
 
 use crate::resource::{ObjectKey, ResourceVersion};
+use crate::wire::head;
 
 use super::arena::{Arena, Place};
 use super::chains::{Indexes, Link, Members, NONE, grow};
@@ -17,8 +18,8 @@ use super::names::Names;
 use super::packed::Packed;
 use super::packing::Packing;
 use super::record;
-use super::text::{Text, TextRef};
 use super::walk::{Paused, SlabPlace};
+use crate::wire::text::{Text, TextRef};
 
 /// How much longer a whole record mostly is than a stored one, or less: its words are spelled out.
 const EXPANDED: usize = 384;
@@ -228,7 +229,7 @@ impl Contents {
         };
         shrink(&mut record);
         self.scratch = record;
-        self.relink(at, BY_CONTROLLER, record::controller_uid(whole));
+        self.relink(at, BY_CONTROLLER, head::controller_uid(whole));
         for (position, values) in values.into_iter().enumerate() {
             self.set_values(at, position, values);
         }

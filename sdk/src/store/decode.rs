@@ -88,7 +88,7 @@ impl Envelope {
     /// Returns its namespace and name, and looks at nothing else.
     pub(crate) fn key(&self) -> &ObjectKey {
         match &self.source {
-            Source::Raw(object) => &object.metadata().key,
+            Source::Raw(object) => object.key(),
             Source::Packed { packed, key } => key.get_or_init(|| packed.view().key()),
         }
     }
@@ -197,7 +197,7 @@ impl std::fmt::Debug for Envelope {
 /// Items of a typed LIST carry none, and metadata-only items carry those of `PartialObjectMetadata`; what the object is
 /// has been decided by what was asked for.
 pub(crate) fn decode<K: Kind>(object: &RawObject) -> Result<K, DecodeError> {
-    decode_json(object.json(), || object.metadata().key.clone())
+    decode_json(object.json(), || object.key().clone())
 }
 
 /// Decodes the JSON of an object as [`decode`] does; the key is for the error.

@@ -3,7 +3,8 @@
 //! Pods of a ReplicaSet say the same but for a few dozen names, times and addresses; so do most objects that are made
 //! from one template. A difference is a list of steps, and behind them all literals: each step takes some literals, then
 //! copies a run of the other text, which mostly begins where the last one ended but for what the literals stand for.
-use super::bytes::{Cursor, write_number};
+use crate::wire::common;
+use crate::wire::compact::{Cursor, write_number};
 
 /// Bytes in the same distance from the last run that are enough to go on with: a value was replaced by one of its length.
 const NEAR: usize = 4;
@@ -155,21 +156,6 @@ pub(super) fn read(like: &[u8], diff: &[u8], out: &mut Vec<u8>) -> bool {
         at += length;
     }
     literals.0.is_empty()
-}
-
-/// Returns how many bytes two texts begin with that are the same.
-fn common(one: &[u8], other: &[u8]) -> usize {
-    let (ones, _) = one.as_chunks::<8>();
-    let (others, _) = other.as_chunks::<8>();
-    let mut same = 0;
-    for (one, other) in ones.iter().zip(others) {
-        let differ = u64::from_le_bytes(*one) ^ u64::from_le_bytes(*other);
-        if differ != 0 {
-            return same + (differ.trailing_zeros() / 8) as usize;
-        }
-        same += 8;
-    }
-    same + one[same..].iter().zip(&other[same..]).take_while(|(one, other)| one == other).count()
 }
 
 fn word(text: &[u8], at: usize) -> Option<u64> {

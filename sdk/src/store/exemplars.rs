@@ -7,8 +7,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::wire::head;
+
 use super::diff::{self, Differ};
-use super::record;
 
 /// The number of no exemplar.
 pub(super) const NONE: u16 = 0;
@@ -239,7 +240,7 @@ impl Families {
 /// Returns hashes of the labels in a whole record.
 fn labels(whole: &[u8]) -> impl Iterator<Item = u64> {
     use std::hash::{DefaultHasher, Hash, Hasher};
-    record::labels(whole).take(LABELS).map(|label| {
+    head::labels(whole).take(LABELS).map(|label| {
         let mut hasher = DefaultHasher::new();
         label.hash(&mut hasher);
         hasher.finish()
@@ -250,6 +251,7 @@ fn labels(whole: &[u8]) -> impl Iterator<Item = u64> {
 mod tests {
     use super::*;
     use crate::store::fixture::config_map;
+    use crate::store::record;
 
     #[test]
     fn labels_are_forgotten_when_there_are_too_many_and_learned_again() {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Store;
 use super::decode::{DecodeError, Envelope};
-use super::text::Text;
+use crate::wire::text::Text;
 
 /// A handle to an index of one informer of `K`: there is no way to query an index that does not exist.
 pub struct Index<K> {

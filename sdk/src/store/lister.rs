@@ -11,8 +11,8 @@ use crate::wire::{Metadata, RawObject};
 use super::decode::{decode_as, decode_json};
 use super::index::{BY_CONTROLLER, Index};
 use super::packed::PackedRef;
-use super::text::Text;
 use super::{Storage, Store};
+use crate::wire::text::Text;
 
 pub use super::decode::DecodeError;
 pub use super::memory::MemoryUsage;

@@ -20,7 +20,7 @@ pub(super) struct Names {
 }
 
 struct Word {
-    text: Box<str>,
+    text: Box<[u8]>,
     /// Where the second half begins.
     split: u32,
     /// How many records name it; none for a free place.
@@ -29,7 +29,7 @@ struct Word {
 
 impl Names {
     /// Counts one use of a pair and returns its number; `None` for a pair that has not been met lately.
-    pub(super) fn intern(&mut self, first: &str, second: &str) -> Option<u32> {
+    pub(super) fn intern(&mut self, first: &[u8], second: &[u8]) -> Option<u32> {
         let hash = hash(&self.hasher, first, second);
         if let Some(&known) = self.table.find(hash, |&id| self.words[id as usize].is(first, second)) {
             self.words[known as usize].count += 1;
@@ -75,7 +75,7 @@ impl Names {
     }
 
     /// Returns the pair of a number.
-    pub(super) fn get(&self, id: u32) -> (&str, &str) {
+    pub(super) fn get(&self, id: u32) -> (&[u8], &[u8]) {
         let word = &self.words[id as usize];
         word.text.split_at(word.split as usize)
     }
@@ -107,7 +107,7 @@ impl Names {
 }
 
 impl Word {
-    fn is(&self, first: &str, second: &str) -> bool {
+    fn is(&self, first: &[u8], second: &[u8]) -> bool {
         self.split as usize == first.len()
             && self.text.len() == first.len() + second.len()
             && self.text.starts_with(first)
@@ -120,7 +120,7 @@ impl Word {
     }
 }
 
-fn hash(hasher: &DefaultHashBuilder, first: &str, second: &str) -> u64 {
+fn hash(hasher: &DefaultHashBuilder, first: &[u8], second: &[u8]) -> u64 {
     hasher.hash_one((first, second))
 }
 
@@ -131,22 +131,22 @@ mod tests {
     #[test]
     fn a_pair_is_stored_from_its_second_use_to_its_last() {
         let mut names = Names::default();
-        assert_eq!(names.intern("app", "web"), None, "it may never come again");
-        let id = names.intern("app", "web").unwrap();
-        assert_eq!(names.intern("app", "web"), Some(id));
-        assert_eq!((names.get(id), names.len()), (("app", "web"), 1));
+        assert_eq!(names.intern(b"app", b"web"), None, "it may never come again");
+        let id = names.intern(b"app", b"web").unwrap();
+        assert_eq!(names.intern(b"app", b"web"), Some(id));
+        assert_eq!((names.get(id), names.len()), ((&b"app"[..], &b"web"[..]), 1));
         for second in ["we", "web2", ""] {
-            names.intern("app", second);
-            assert_ne!(names.intern("app", second), Some(id), "{second}");
+            names.intern(b"app", second.as_bytes());
+            assert_ne!(names.intern(b"app", second.as_bytes()), Some(id), "{second}");
         }
-        names.intern("appw", "eb");
-        assert_ne!(names.intern("appw", "eb"), Some(id), "the halves are part of the pair");
+        names.intern(b"appw", b"eb");
+        assert_ne!(names.intern(b"appw", b"eb"), Some(id), "the halves are part of the pair");
         names.release(id);
-        assert_eq!((names.get(id), names.len()), (("app", "web"), 5));
+        assert_eq!((names.get(id), names.len()), ((&b"app"[..], &b"web"[..]), 5));
         names.release(id);
         assert_eq!(names.len(), 4);
-        names.intern("tier", "back");
-        assert_eq!(names.intern("tier", "back"), Some(id), "places are used again");
+        names.intern(b"tier", b"back");
+        assert_eq!(names.intern(b"tier", b"back"), Some(id), "places are used again");
     }
 
     #[test]
@@ -155,7 +155,7 @@ mod tests {
         let mut used = Vec::new();
         for round in 0..3 {
             for number in 0..2000 {
-                used.extend(names.intern("key", &format!("value-{number}-{}", round / 2)));
+                used.extend(names.intern(b"key", format!("value-{number}-{}", round / 2).as_bytes()));
             }
         }
         assert!(names.len() > 1000 && names.memory() > 40_000);

@@ -2,12 +2,13 @@
 use std::sync::Arc;
 
 use crate::resource::ObjectKey;
+use crate::wire::head::{self, Head};
 use crate::wire::{Metadata, RawObject};
 
 use super::codec::Dictionaries;
 use super::contents::Contents;
 use super::packing::Packing;
-use super::record::{self, Head};
+use super::record;
 use super::splice;
 
 /// One object at one instant.
@@ -80,7 +81,7 @@ impl Batch {
 impl<'a> PackedRef<'a> {
     /// Returns the key as text; keys sort as their texts do.
     pub(crate) fn key_text(&self) -> &'a str {
-        Head::parse(self.whole).name
+        Head::parse(self.whole).name()
     }
 
     pub(crate) fn key(&self) -> ObjectKey {
@@ -89,7 +90,7 @@ impl<'a> PackedRef<'a> {
 
     /// Returns the metadata, without unpacking.
     pub(crate) fn metadata(&self) -> Metadata {
-        record::metadata(self.whole)
+        head::metadata(self.whole)
     }
 
     /// Unpacks the JSON for `read`.
@@ -105,7 +106,8 @@ impl<'a> PackedRef<'a> {
 
     /// Unpacks the object as it came from the wire.
     pub(crate) fn object(&self) -> RawObject {
-        RawObject::from_parts(self.metadata(), self.with_json(<[u8]>::to_vec))
+        let head = record::head(self.whole);
+        self.with_json(|json| RawObject::from_parts(&head, json))
     }
 
     /// Appends what was packed: what dictionaries are made from.

@@ -1,10 +1,12 @@
 //! How the body of a record is packed, and where the record says it.
-use super::bytes::Cursor;
+use crate::wire::compact::Cursor;
+use crate::wire::head;
+
 use super::codec;
 use super::exemplars;
 
 /// Where it ends in a record: behind a byte of flags.
-pub(super) const END: usize = 4;
+const END: usize = head::NAME;
 
 /// What is needed to unpack a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +31,7 @@ impl Packing {
         Self::parse(&mut Cursor(record.get(1..).unwrap_or_default()))
     }
 
-    pub(super) fn bytes(self) -> [u8; END - 1] {
+    fn bytes(self) -> [u8; END - 1] {
         let [low, high] = self.exemplar.to_le_bytes();
         [self.dictionary, low, high]
     }

@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use crate::resource::{ObjectKey, ResourceVersion};
 use crate::wire::RawObject;
+use crate::wire::head::Head;
 
 use super::codec::{Dictionaries, PLAIN, Packer};
 use super::decode::Envelope;
@@ -10,8 +11,7 @@ use super::exemplars::{self, Families};
 use super::packed::Packed;
 use super::packing::Packing;
 use super::parts::Parts;
-use super::record::{self, Head, Scratch};
-use super::text::Text;
+use super::record::{self, Scratch};
 use super::training::{self, Refinement, Training};
 use super::{KeyTexts, Storage, Store};
 
@@ -117,7 +117,7 @@ impl Writer {
         if matches!(stored, Stored::Same) {
             return Put::Unchanged;
         }
-        let key = &envelope.metadata().key;
+        let key = envelope.key();
         // Whoever fails again comes back to the quarantine below; who does not is mended.
         let reported = self.store.release(key);
         let before = match &stored {
@@ -142,7 +142,7 @@ impl Writer {
                 contents.insert(key, &scratch.whole, values, self.parts.epoch());
                 let stamp = contents.last_stamp();
                 let decoded = self.store.hot.remove(key);
-                if let Some(version) = self.parts.moved(&envelope.metadata().resource_version) {
+                if let Some(version) = self.parts.moved(&envelope.object().version()) {
                     contents.advance(version);
                 }
                 drop(contents);
@@ -163,25 +163,25 @@ impl Writer {
 
     /// Removes the object that the server says is deleted; `None` when none is stored under its key.
     pub(crate) fn remove(&mut self, deleted: &Arc<RawObject>) -> Option<Removed> {
-        let metadata = deleted.metadata();
+        let (key, head) = (deleted.key(), Head::parse(deleted.head()));
         let stored = {
             let contents = self.store.read();
-            contents.find(&metadata.key).map(|entry| {
-                let same = Head::parse(contents.record(entry)).has_uid(&Text::of(&metadata.uid));
+            contents.find(key).map(|entry| {
+                let same = Head::parse(contents.record(entry)).has_uid_of(&head);
                 (same, (!same).then(|| contents.copy(entry)))
             })
         };
         let removed = {
             let mut contents = self.store.write();
-            contents.remove(&metadata.key);
-            if let Some(version) = self.parts.moved(&metadata.resource_version) {
+            contents.remove(key);
+            if let Some(version) = self.parts.moved(&head.version()) {
                 contents.advance(version);
             }
-            self.store.hot.remove(&metadata.key)
+            self.store.hot.remove(key)
         };
         drop(removed);
         self.forget_idle();
-        self.store.quarantined().remove(&metadata.key);
+        self.store.quarantined().remove(key);
         let (final_state_known, other) = stored?;
         let last = other.map_or_else(|| self.envelope(Arc::clone(deleted)), Envelope::packed);
         Some(Removed { last, final_state_known })
@@ -236,14 +236,14 @@ impl Writer {
 
     /// Says what is stored under the key of `object`, and marks it as listed if it stays.
     fn stored(&self, object: &RawObject) -> Stored {
-        let (contents, new) = (self.store.read(), object.metadata());
-        let Some(entry) = contents.find(&new.key) else { return Stored::Nothing };
+        let (contents, new) = (self.store.read(), Head::parse(object.head()));
+        let Some(entry) = contents.find(object.key()) else { return Stored::Nothing };
         let head = Head::parse(contents.record(entry));
-        if !head.has_uid(&Text::of(&new.uid)) {
+        if !head.has_uid_of(&new) {
             return Stored::Other(contents.copy(entry));
         }
-        let same = !new.resource_version.is_empty() && head.has_version(&new.resource_version);
-        if !same && !self.is_outdated(&head, &new.resource_version, &contents.version) {
+        let same = !new.has_no_version() && head.has_version_of(&new);
+        if !same && !self.is_outdated(&head, &new.version(), &contents.version) {
             return Stored::Earlier(contents.copy(entry));
         }
         contents.confirm(entry, self.parts.epoch());

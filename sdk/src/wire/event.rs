@@ -1,4 +1,5 @@
 //! One line of a watch: `{"type": .., "object": ..}` in either order.
+use super::model::Models;
 use super::object::Scanned;
 use super::scan::Scanner;
 use super::{Error, MAX_OBJECT_BYTES};
@@ -31,7 +32,7 @@ pub(crate) struct Event<'a> {
 
 impl<'a> Event<'a> {
     /// Parses one line.
-    pub(crate) fn parse(line: &'a [u8]) -> Result<Self, Error> {
+    pub(crate) fn parse(line: &'a [u8], models: &mut Models) -> Result<Self, Error> {
         if line.len() > MAX_OBJECT_BYTES {
             return Err(Error::TooLarge { limit: MAX_OBJECT_BYTES });
         }
@@ -40,7 +41,7 @@ impl<'a> Event<'a> {
         scanner.members(|scanner, _, name| {
             match &*name {
                 "type" if r#type.is_none() => r#type = Some(EventType::of(&scanner.string()?)),
-                "object" if object.is_none() => object = Some(Scanned::scan(scanner)?),
+                "object" if object.is_none() => object = Some(Scanned::scan(scanner, models)?),
                 "type" | "object" => {
                     return Err(Error::Malformed { problem: "a member of the event stands twice", at: scanner.at() });
                 }

@@ -1,6 +1,6 @@
 //! Finds the values of one field in an object, and decodes nothing else.
 use super::Error;
-use super::outline::{self, Outline};
+use super::outline::{self, OutlineView};
 use super::scan::Scanner;
 
 /// Calls `visit` for each scalar that stands at `path`, whose names are parted by dots, in an object that was parsed
@@ -11,7 +11,7 @@ pub(crate) fn field_values(json: &[u8], path: &str, visit: &mut dyn FnMut(&str))
 }
 
 /// Does the same in an object of which the outline is known.
-pub(super) fn outlined_values(json: &[u8], outline: &Outline, path: &str, visit: &mut dyn FnMut(&str)) {
+pub(super) fn outlined_values(json: &[u8], outline: OutlineView<'_>, path: &str, visit: &mut dyn FnMut(&str)) {
     if let Some((mut scanner, rest)) = outline.lead(json, path) {
         let _ = enter(&mut scanner, rest, visit);
     }

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use serde::de::IgnoredAny;
 
-use super::{Error, Event, LineSplitter, ListSplitter, RawObject, list};
+use super::{Error, Event, LineSplitter, ListSplitter, Models, RawObject, list};
 
 /// Takes the size of chunks from the first byte, and the rest as a body.
 ///
@@ -32,11 +32,11 @@ fn same_list_in_any_chunks(body: &[u8], size: usize) {
 }
 
 fn list_in(body: &[u8], size: usize) -> (Vec<Vec<u8>>, Result<list::ListHead, Error>) {
-    let (mut splitter, mut items) = (ListSplitter::new(), Vec::new());
+    let (mut splitter, mut models, mut items) = (ListSplitter::new(), Models::learning(), Vec::new());
     for chunk in body.chunks(size.max(1)) {
         splitter.push(Bytes::copy_from_slice(chunk));
         loop {
-            match splitter.next_item() {
+            match splitter.next_item(&mut models) {
                 Ok(Some(item)) => items.push(item.raw.to_vec()),
                 Ok(None) => break,
                 Err(error) => return (items, Err(error)),
@@ -50,7 +50,7 @@ fn same_lines_in_any_chunks(body: &[u8], size: usize) {
     let lines = lines_in(body, size);
     assert_eq!(lines, lines_in(body, body.len()), "lines do not depend on chunks");
     for line in lines {
-        if let Ok(event) = Event::parse(&line) {
+        if let Ok(event) = Event::parse(&line, &mut Models::default()) {
             object(event.object.raw);
         }
     }

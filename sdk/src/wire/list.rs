@@ -4,6 +4,7 @@ use serde::Deserialize;
 
 use crate::resource::ResourceVersion;
 
+use super::model::Models;
 use super::object::Scanned;
 use super::scan::Scanner;
 use super::{Error, MAX_OBJECT_BYTES};
@@ -95,13 +96,13 @@ impl ListSplitter {
     }
 
     /// Returns the next item; `None` when more bytes are needed.
-    pub(crate) fn next_item(&mut self) -> Result<Option<Scanned<'_>>, Error> {
+    pub(crate) fn next_item(&mut self, models: &mut Models) -> Result<Option<Scanned<'_>>, Error> {
         self.framing.go_to_item(&self.chunk)?;
         let Place::InItem(skim) = self.framing.place else { return Ok(None) };
         if self.framing.carry.is_empty() {
             let rest = &self.chunk[self.framing.at..];
             let mut scanner = Scanner::new(&rest[..rest.len().min(MAX_OBJECT_BYTES)]);
-            if let Ok(scanned) = Scanned::scan(&mut scanner) {
+            if let Ok(scanned) = Scanned::scan(&mut scanner, models) {
                 self.framing.at += scanner.at();
                 self.framing.place = Place::CommaOrEndOfItems;
                 return Ok(Some(scanned));
@@ -110,7 +111,7 @@ impl ListSplitter {
         // It goes on in the next chunk, or it is not what it should be: then scanning all of it says why.
         let Some(item) = self.framing.item(&self.chunk, skim)? else { return Ok(None) };
         self.item = item;
-        Scanned::parse(&self.item).map(Some)
+        Scanned::parse_by(&self.item, models).map(Some)
     }
 
     /// Ends the body.

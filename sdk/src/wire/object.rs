@@ -1,14 +1,17 @@
 //! Scans one object: its type, its metadata, and where its managedFields stand.
 use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::OnceLock;
 
-use bytes::Bytes;
+use crate::resource::{ObjectKey, ResourceVersion};
 
-use crate::resource::{ObjectKey, OwnerReference, ResourceVersion};
-
+use super::buffers::Buffers;
+use super::head::{self, Owner};
+use super::marks::{Marks, Part};
+use super::model::Models;
 use super::outline::{Level, Outline};
 use super::scan::Scanner;
-use super::{Error, MAX_OBJECT_BYTES, ManagedFields, Metadata, RawObject};
+use super::{Error, MAX_OBJECT_BYTES, ManagedFields, RawObject};
 
 /// Marks the bookmark after the last initial event of a watch that began with `sendInitialEvents` (KEP-3157).
 const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
@@ -23,8 +26,6 @@ pub(crate) struct Scanned<'a> {
     /// `kind`, which items of typed lists lack.
     pub(crate) kind: Option<Cow<'a, str>>,
     fields: Fields<'a>,
-    /// Where the value of `metadata` stands.
-    metadata: Range<usize>,
     outline: Outline,
 }
 
@@ -34,27 +35,30 @@ impl<'a> Scanned<'a> {
         if json.len() > MAX_OBJECT_BYTES {
             return Err(Error::TooLarge { limit: MAX_OBJECT_BYTES });
         }
+        Self::parse_by(json, &mut Models::default())
+    }
+
+    /// Scans one object that stands alone, by the models of those before it.
+    pub(super) fn parse_by(json: &'a [u8], models: &mut Models) -> Result<Self, Error> {
         let mut scanner = Scanner::new(json);
-        let scanned = Self::scan(&mut scanner)?;
+        let scanned = Self::scan(&mut scanner, models)?;
         scanner.end()?;
         Ok(scanned)
     }
 
     /// Scans the object that comes next.
-    pub(super) fn scan(scanner: &mut Scanner<'a>) -> Result<Self, Error> {
-        let (mut api_version, mut kind, mut fields, mut metadata) = (None, None, None, 0..0);
+    pub(super) fn scan(scanner: &mut Scanner<'a>, models: &mut Models) -> Result<Self, Error> {
+        models.begin();
+        let (mut api_version, mut kind, mut fields) = (None, None, None);
         let mut outline = Outline::default();
         let range = scanner.members(|scanner, key, name| {
             outline.push(key.start, Level::Member);
             match &*name {
                 "apiVersion" => api_version = optional_text(scanner)?,
                 "kind" => kind = optional_text(scanner)?,
-                "metadata" if fields.is_none() => {
-                    let start = scanner.at();
-                    fields = Some(Fields::scan(scanner)?);
-                    metadata = start..scanner.at();
-                }
+                "metadata" if fields.is_none() => fields = Some(Fields::scan(scanner, models)?),
                 "metadata" => return Err(Error::Malformed { problem: "`metadata` stands twice", at: scanner.at() }),
+                _ if matches!(scanner.peek()?, b'{' | b'[') && models.follow(Some(&name), scanner, &mut outline) => {}
                 _ if scanner.peek()? == b'{' => {
                     scanner.members(|scanner, key, _| {
                         outline.push(key.start, Level::MemberOfMember);
@@ -67,16 +71,17 @@ impl<'a> Scanned<'a> {
             }
             Ok(())
         })?;
+        models.end(scanner.slice(range.clone()));
         let fields = fields.unwrap_or_default();
-        let fields = Fields { cut: fields.cut.map(|cut| shift(cut, range.start)), ..fields };
-        let metadata = shift(metadata, range.start);
-        outline.cut(&(0..range.start));
-        Ok(Self { raw: scanner.slice(range), api_version, kind, fields, metadata, outline })
+        let marks = fields.marks.without(&(0..range.start));
+        let fields = Fields { cut: fields.cut.map(|cut| shift(cut, range.start)), marks, ..fields };
+        outline.start(range.start);
+        Ok(Self { raw: scanner.slice(range), api_version, kind, fields, outline })
     }
 
     /// Returns `metadata.resourceVersion`, empty if there is none.
     pub(crate) fn version(&self) -> ResourceVersion {
-        ResourceVersion::new(self.fields.version.as_deref().unwrap_or_default())
+        ResourceVersion::new(self.fields.source.version.as_deref().unwrap_or_default())
     }
 
     /// Says whether this is the bookmark after the initial events.
@@ -86,52 +91,37 @@ impl<'a> Scanned<'a> {
 
     /// Returns the key if the name is known, for messages.
     pub(crate) fn key(&self) -> Option<ObjectKey> {
-        self.fields.key().ok()
+        self.fields.check().is_ok().then(|| self.fields.key())
     }
 
-    /// Returns the object in memory of its own.
-    pub(crate) fn into_object(self, managed_fields: ManagedFields) -> Result<RawObject, Error> {
-        let key = self.fields.key()?;
-        if let Some(field) = self.fields.unusable {
-            return Err(Error::Unusable { field });
-        }
+    /// Returns the object in memory that `buffers` gives.
+    pub(crate) fn to_object(&self, managed_fields: ManagedFields, buffers: &mut Buffers) -> Result<RawObject, Error> {
+        self.fields.check()?;
         let cut = match managed_fields {
             ManagedFields::Drop => self.fields.cut.clone().unwrap_or_default(),
             ManagedFields::Keep => 0..0,
         };
-        let json = [&self.raw[..cut.start], &self.raw[cut.end..]].concat();
-        let place = self.metadata.start..self.metadata.end - cut.len();
-        let mut outline = self.outline;
-        outline.cut(&cut);
-        let fields = self.fields;
-        let mut labels = fields.labels;
-        labels.sort_unstable();
-        let metadata = Metadata {
-            key,
-            uid: fields.uid.unwrap_or_default().into(),
-            resource_version: ResourceVersion::new(fields.version.as_deref().unwrap_or_default()),
-            generation: fields.generation,
-            deleting: fields.deleting,
-            labels,
-            finalizers: fields.finalizers,
-            owners: fields.owners,
-        };
-        Ok(RawObject { metadata, json: Bytes::from(json), place, outline })
+        let mut scratch = std::mem::take(&mut buffers.scratch);
+        scratch.clear();
+        self.fields.source.write(&mut scratch);
+        let head = scratch.len();
+        self.outline.write(&cut, &mut scratch);
+        let marks = self.fields.marks.without(&cut);
+        let pieces = [&scratch[..head], &self.raw[..cut.start], &self.raw[cut.end..], &scratch[head..]];
+        let bytes = buffers.join(pieces);
+        let json = head..head + self.raw.len() - cut.len();
+        buffers.scratch = scratch;
+        Ok(RawObject { bytes, json, marks, key: OnceLock::new(), metadata: OnceLock::new() })
     }
 }
 
 /// What stands in `metadata`.
 #[derive(Debug, Default)]
 struct Fields<'a> {
-    name: Option<Cow<'a, str>>,
-    namespace: Option<Cow<'a, str>>,
-    uid: Option<Cow<'a, str>>,
-    version: Option<Cow<'a, str>>,
-    generation: Option<i64>,
-    deleting: bool,
-    labels: Vec<(Box<str>, Box<str>)>,
-    finalizers: Vec<Box<str>>,
-    owners: Vec<OwnerReference>,
+    source: head::Source<'a>,
+    marks: Marks,
+    /// The value of `generateName`, and where the member stands.
+    generate_name: Option<(&'a [u8], Range<usize>)>,
     ends_initial_events: bool,
     /// The bytes to leave out: managedFields and one comma.
     cut: Option<Range<usize>>,
@@ -140,30 +130,44 @@ struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    fn scan(scanner: &mut Scanner<'a>) -> Result<Self, Error> {
+    fn scan(scanner: &mut Scanner<'a>, models: &mut Models) -> Result<Self, Error> {
         let mut fields = Self::default();
         match scanner.peek()? {
             b'{' => {
-                scanner.members(|scanner, place, name| fields.member(scanner, &place, &name))?;
+                scanner.members(|scanner, place, name| match &*name {
+                    // What tells a template from others stands before it.
+                    "managedFields" => fields.managed_fields(scanner, &place, models),
+                    name => fields.member(scanner, &place, name),
+                })?;
             }
             _ => fields.skip_unusable(scanner, "metadata")?,
         }
+        models.choose(&fields.source.labels);
+        fields.mark_generate_name();
         Ok(fields)
     }
 
     fn member(&mut self, scanner: &mut Scanner<'a>, place: &Range<usize>, name: &str) -> Result<(), Error> {
+        let start = place.start;
         match name {
-            "name" => self.name = self.text(scanner, "metadata.name")?,
-            "namespace" => self.namespace = self.text(scanner, "metadata.namespace")?,
-            "uid" => self.uid = self.text(scanner, "metadata.uid")?,
-            "resourceVersion" => self.version = self.text(scanner, "metadata.resourceVersion")?,
-            "generation" => self.generation = self.integer(scanner, "metadata.generation")?,
-            "deletionTimestamp" => self.deleting = self.text(scanner, "metadata.deletionTimestamp")?.is_some(),
-            "labels" => self.labels(scanner)?,
+            "name" => self.source.name = self.part(scanner, start, "metadata.name", Part::Name)?,
+            "namespace" => self.source.namespace = self.part(scanner, start, "metadata.namespace", Part::Namespace)?,
+            "uid" => self.source.uid = self.part(scanner, start, "metadata.uid", Part::Uid)?,
+            "resourceVersion" => {
+                self.source.version = self.part(scanner, start, "metadata.resourceVersion", Part::Version)?;
+            }
+            "generateName" => {
+                let value = scanner.skip()?;
+                self.generate_name = Some((scanner.slice(value), start..scanner.at()));
+            }
+            "generation" => self.source.generation = self.integer(scanner, "metadata.generation")?,
+            "deletionTimestamp" => {
+                self.source.deleting = self.text(scanner, "metadata.deletionTimestamp")?.is_some();
+            }
+            "labels" => self.labels(scanner, start)?,
             "annotations" => self.annotations(scanner)?,
             "finalizers" => self.finalizers(scanner)?,
             "ownerReferences" => self.owners(scanner)?,
-            "managedFields" => self.managed_fields(scanner, place)?,
             _ => {
                 scanner.skip()?;
             }
@@ -171,35 +175,78 @@ impl<'a> Fields<'a> {
         Ok(())
     }
 
-    fn key(&self) -> Result<ObjectKey, Error> {
+    /// Checks that it is what the API says.
+    fn check(&self) -> Result<(), Error> {
         // A slash would make one key out of another.
-        let part = |value: &Option<Cow<'_, str>>, field| match value.as_deref() {
-            Some(text) if text.contains('/') => Err(Error::Unusable { field }),
-            text => Ok(text.unwrap_or_default().to_owned()),
+        let has_slash = |text: &Option<Cow<'_, str>>| text.as_deref().is_some_and(|text| text.contains('/'));
+        let field = if self.source.name.as_deref().unwrap_or_default().is_empty() || has_slash(&self.source.name) {
+            Some("metadata.name")
+        } else if has_slash(&self.source.namespace) {
+            Some("metadata.namespace")
+        } else {
+            self.unusable
         };
-        let name = part(&self.name, "metadata.name")?;
-        if name.is_empty() {
-            return Err(Error::Unusable { field: "metadata.name" });
-        }
-        Ok(ObjectKey::namespaced(&part(&self.namespace, "metadata.namespace")?, &name))
+        field.map_or(Ok(()), |field| Err(Error::Unusable { field }))
     }
 
-    fn managed_fields(&mut self, scanner: &mut Scanner<'a>, place: &Range<usize>) -> Result<(), Error> {
+    fn key(&self) -> ObjectKey {
+        let text = |text: &'_ Option<Cow<'a, str>>| text.as_deref().unwrap_or_default().to_owned();
+        ObjectKey::namespaced(&text(&self.source.namespace), &text(&self.source.name))
+    }
+
+    /// Takes a text that the head says, and marks where it stands if it is spelled as the API server does.
+    fn part(
+        &mut self,
+        scanner: &mut Scanner<'a>,
+        start: usize,
+        field: &'static str,
+        part: Part,
+    ) -> Result<Option<Cow<'a, str>>, Error> {
+        let text = self.text(scanner, field)?;
+        self.marks.set(part, plain_place(start, part, scanner.at(), text.as_ref()));
+        Ok(text)
+    }
+
+    fn managed_fields(
+        &mut self,
+        scanner: &mut Scanner<'a>,
+        place: &Range<usize>,
+        models: &mut Models,
+    ) -> Result<(), Error> {
         if self.cut.is_some() {
             return Err(Error::Malformed { problem: "`managedFields` stands twice", at: place.start });
         }
-        let value = scanner.skip()?;
+        models.choose(&self.source.labels);
+        if scanner.peek()? != b'[' || !models.follow(None, scanner, &mut Outline::default()) {
+            scanner.skip()?;
+        }
+        let end = scanner.at();
         // One comma goes with the member: the one that follows, else the one before it.
         self.cut = Some(match scanner.peek()? {
             b',' => place.start..scanner.at() + 1,
-            _ if place.end == usize::MAX => place.start..value.end,
-            _ => place.end..value.end,
+            _ if place.end == usize::MAX => place.start..end,
+            _ => place.end..end,
         });
         Ok(())
     }
 
-    fn labels(&mut self, scanner: &mut Scanner<'a>) -> Result<(), Error> {
-        self.map(scanner, "metadata.labels", |fields, key, value| fields.labels.push((key.into(), value.into())))
+    fn labels(&mut self, scanner: &mut Scanner<'a>, start: usize) -> Result<(), Error> {
+        let labels = &mut self.source.labels;
+        // As the API server spells them: sorted, nothing escaped, and no spaces.
+        let (mut plain, mut length) = (labels.is_empty(), Part::Labels.name().len() + 4);
+        self.map(scanner, "metadata.labels", |fields, key, value| {
+            length += key.len() + value.len() + 6;
+            plain &= matches!((&key, &value), (Cow::Borrowed(_), Cow::Borrowed(_)));
+            fields.source.labels.push((key, value));
+        })?;
+        let labels = &mut self.source.labels;
+        if !labels.is_sorted_by(|(one, _), (other, _)| one < other) {
+            plain = false;
+            labels.sort_unstable();
+        }
+        let plain = plain && !labels.is_empty() && scanner.at() - start == length;
+        self.marks.set(Part::Labels, if plain { start..scanner.at() } else { 0..0 });
+        Ok(())
     }
 
     fn annotations(&mut self, scanner: &mut Scanner<'a>) -> Result<(), Error> {
@@ -215,7 +262,7 @@ impl<'a> Fields<'a> {
         }
         scanner.elements(|scanner| {
             let finalizer = self.text(scanner, FIELD)?;
-            self.finalizers.extend(finalizer.map(Box::from));
+            self.source.finalizers.extend(finalizer);
             Ok(())
         })
     }
@@ -229,23 +276,27 @@ impl<'a> Fields<'a> {
             if scanner.peek()? != b'{' {
                 return self.skip_unusable(scanner, FIELD);
             }
-            let owner = self.owner(scanner, FIELD)?;
-            self.owners.push(owner);
-            Ok(())
+            self.owner(scanner, FIELD)
         })
     }
 
-    fn owner(&mut self, scanner: &mut Scanner<'a>, field: &'static str) -> Result<OwnerReference, Error> {
-        let (mut api_version, mut kind, mut name, mut uid, mut controller) = (None, None, None, None, false);
-        scanner.members(|scanner, _, key| {
+    fn owner(&mut self, scanner: &mut Scanner<'a>, field: &'static str) -> Result<(), Error> {
+        let (mut owner, mut uid, mut name) = (Owner::default(), 0..0, 0..0);
+        scanner.members(|scanner, place, key| {
             match &*key {
-                "apiVersion" => api_version = self.text(scanner, field)?,
-                "kind" => kind = self.text(scanner, field)?,
-                "name" => name = self.text(scanner, field)?,
-                "uid" => uid = self.text(scanner, field)?,
+                "apiVersion" => owner.api_version = self.text(scanner, field)?,
+                "kind" => owner.kind = self.text(scanner, field)?,
+                "name" => {
+                    owner.name = self.text(scanner, field)?;
+                    name = plain_place(place.start, Part::OwnerName, scanner.at(), owner.name.as_ref());
+                }
+                "uid" => {
+                    owner.uid = self.text(scanner, field)?;
+                    uid = plain_place(place.start, Part::OwnerUid, scanner.at(), owner.uid.as_ref());
+                }
                 "controller" => {
                     let value = scanner.skip()?;
-                    controller = scanner.slice(value) == b"true";
+                    owner.controller = scanner.slice(value) == b"true";
                 }
                 _ => {
                     scanner.skip()?;
@@ -253,23 +304,41 @@ impl<'a> Fields<'a> {
             }
             Ok(())
         })?;
-        let group = api_version.as_deref().and_then(|version| version.split_once('/')).map_or("", |(group, _)| group);
-        let text = |value: Option<Cow<'_, str>>| Box::from(value.unwrap_or_default());
-        Ok(OwnerReference { group: group.into(), kind: text(kind), name: text(name), uid: text(uid), controller })
+        if owner.controller && self.controller().is_none() {
+            self.marks.set(Part::OwnerUid, uid);
+            self.marks.set(Part::OwnerName, name);
+        }
+        self.source.owners.push(owner);
+        Ok(())
+    }
+
+    fn controller(&self) -> Option<&Owner<'a>> {
+        self.source.owners.iter().find(|owner| owner.controller)
+    }
+
+    /// Marks the `generateName` of a pod: its owner may stand behind it.
+    fn mark_generate_name(&mut self) {
+        let Some((value, place)) = self.generate_name.take() else { return };
+        let owner = self.controller().and_then(|owner| owner.name.as_deref()).unwrap_or_default();
+        let inner = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"-\""));
+        let length = Part::GenerateName.name().len() + 3 + value.len();
+        if inner == Some(owner.as_bytes()) && !owner.is_empty() && place.len() == length {
+            self.marks.set(Part::GenerateName, place);
+        }
     }
 
     fn map(
         &mut self,
         scanner: &mut Scanner<'a>,
         field: &'static str,
-        mut visit: impl FnMut(&mut Self, &str, &str),
+        mut visit: impl FnMut(&mut Self, Cow<'a, str>, Cow<'a, str>),
     ) -> Result<(), Error> {
         if scanner.peek()? != b'{' {
             return self.skip_null(scanner, field);
         }
         scanner.members(|scanner, _, key| {
             if let Some(value) = self.text(scanner, field)? {
-                visit(self, &key, &value);
+                visit(self, key, value);
             }
             Ok(())
         })?;
@@ -336,6 +405,14 @@ fn optional_text<'a>(scanner: &mut Scanner<'a>) -> Result<Option<Cow<'a, str>>, 
     }
     scanner.skip()?;
     Ok(None)
+}
+
+/// Returns where a member stands if it is spelled as the API server does, else nothing.
+fn plain_place(start: usize, part: Part, end: usize, text: Option<&Cow<'_, str>>) -> Range<usize> {
+    match text {
+        Some(Cow::Borrowed(text)) if end - start == part.name().len() + text.len() + 5 => start..end,
+        _ => 0..0,
+    }
 }
 
 /// Counts positions from somewhere further on.

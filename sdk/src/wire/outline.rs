@@ -4,6 +4,9 @@ use std::ops::Range;
 use super::Error;
 use super::scan::Scanner;
 
+/// Bytes of one position.
+const KEY: usize = size_of::<u32>();
+
 /// Positions of keys, in the order in which they stand. Those of the members of `metadata` are left out.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Outline {
@@ -30,32 +33,56 @@ impl Outline {
         self.keys.push((at as u32) << 1 | u32::from(level == Level::MemberOfMember));
     }
 
-    /// Takes note that bytes are taken out, in which no key stands.
-    pub(super) fn cut(&mut self, cut: &Range<usize>) {
-        let behind = self.keys.partition_point(|key| (key >> 1) < cut.end as u32);
-        self.keys[behind..].iter_mut().for_each(|key| *key -= (cut.len() as u32) << 1);
+    pub(super) fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Forgets all keys but the first ones.
+    pub(super) fn truncate(&mut self, count: usize) {
+        self.keys.truncate(count);
+    }
+
+    /// Counts from where the object begins.
+    pub(super) fn start(&mut self, start: usize) {
+        if start > 0 {
+            self.keys.iter_mut().for_each(|key| *key -= (start as u32) << 1);
+        }
+    }
+
+    /// Appends it as bytes, for [`OutlineView`], when some bytes are taken out in which no key stands.
+    pub(super) fn write(&self, cut: &Range<usize>, out: &mut Vec<u8>) {
+        for key in &self.keys {
+            let behind = if *key >> 1 >= cut.end as u32 { (cut.len() as u32) << 1 } else { 0 };
+            out.extend_from_slice(&(key - behind).to_le_bytes());
+        }
+    }
+}
+
+/// An outline as it travels behind the object's bytes; empty where nobody has made one.
+#[derive(Clone, Copy)]
+pub(super) struct OutlineView<'a>(&'a [[u8; KEY]]);
+
+impl<'a> OutlineView<'a> {
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
+        Self(bytes.as_chunks().0)
     }
 
     /// Says whether it is that of no object: an object that was scanned has metadata.
-    pub(super) fn is_empty(&self) -> bool {
-        self.keys.is_empty()
-    }
-
-    /// Says how many bytes it takes.
-    pub(super) fn heap(&self) -> usize {
-        self.keys.capacity() * size_of::<u32>()
+    pub(super) fn is_empty(self) -> bool {
+        self.0.is_empty()
     }
 
     /// Goes to the value where `path` leads into `json`, as far as the outline knows, and returns the rest of the path;
     /// `None` where nothing of that name stands.
-    pub(super) fn lead<'a, 'p>(&self, json: &'a [u8], path: &'p str) -> Option<(Scanner<'a>, Option<&'p str>)> {
+    pub(super) fn lead<'j, 'p>(self, json: &'j [u8], path: &'p str) -> Option<(Scanner<'j>, Option<&'p str>)> {
         let (name, rest) = first(path);
-        let position = self.keys.iter().position(|key| key & 1 == 0 && is_named(json, *key, name))?;
-        let members = &self.keys[position + 1..];
-        let members = &members[..members.iter().position(|key| key & 1 == 0).unwrap_or(members.len())];
-        let Some(rest) = rest.filter(|_| !members.is_empty()) else { return value(json, self.keys[position], rest) };
-        let (name, rest) = first(rest);
-        value(json, *members.iter().find(|key| is_named(json, **key, name))?, rest)
+        let keys = || self.0.iter().map(|key| u32::from_le_bytes(*key));
+        let position = keys().position(|key| key & 1 == 0 && is_named(json, key, name))?;
+        let mut members = keys().skip(position + 1).take_while(|key| key & 1 == 1).peekable();
+        let inner = rest.filter(|_| members.peek().is_some());
+        let Some(inner) = inner else { return value(json, keys().nth(position)?, rest) };
+        let (name, rest) = first(inner);
+        value(json, members.find(|key| is_named(json, *key, name))?, rest)
     }
 }
 

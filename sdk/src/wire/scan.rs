@@ -31,6 +31,16 @@ impl<'a> Scanner<'a> {
         self.at
     }
 
+    /// Goes on at another place.
+    pub(super) fn go_to(&mut self, at: usize) {
+        self.at = at;
+    }
+
+    /// Returns what is left.
+    pub(super) fn rest(&self) -> &'a [u8] {
+        &self.json[self.at..]
+    }
+
     pub(super) fn slice(&self, range: Range<usize>) -> &'a [u8] {
         &self.json[range]
     }
@@ -201,6 +211,15 @@ impl<'a> Scanner<'a> {
         Ok(false)
     }
 
+    /// Takes the string, the number or the literal that stands right here, and says whether there is one.
+    pub(super) fn skip_token(&mut self) -> bool {
+        match self.json.get(self.at) {
+            Some(b'"') => self.skip_string().is_ok(),
+            Some(b'-' | b'0'..=b'9') => self.skip_number().is_ok(),
+            _ => self.skip_literal().is_ok(),
+        }
+    }
+
     fn enter(&mut self, container: Container) -> Result<(), Error> {
         self.nesting.enter(container).ok_or_else(|| self.error("it is nested too deeply"))
     }
@@ -298,7 +317,7 @@ impl<'a> Scanner<'a> {
 
     fn skip_literal(&mut self) -> Result<(), Error> {
         for literal in [&b"true"[..], b"false", b"null"] {
-            if self.json[self.at..].starts_with(literal) {
+            if self.rest().starts_with(literal) {
                 self.at += literal.len();
                 return Ok(());
             }

@@ -60,8 +60,11 @@ fn managed_fields_go_with_one_comma_and_nothing_else_changes() {
     check(nested, nested);
     // What stands before the object, as in an event with its members in the other order, does not shift the cut.
     let line = br#"{"object":{"metadata":{"name":"a","managedFields":[1]}},"type":"ADDED"}"#;
-    let event = Event::parse(line).unwrap();
-    assert_eq!(event.object.into_object(ManagedFields::Drop).unwrap().json(), br#"{"metadata":{"name":"a"}}"#);
+    let event = Event::parse(line, &mut Models::default()).unwrap();
+    assert_eq!(
+        event.object.to_object(ManagedFields::Drop, &mut Buffers::exact()).unwrap().json(),
+        br#"{"metadata":{"name":"a"}}"#
+    );
 }
 
 #[test]
@@ -129,7 +132,10 @@ fn nesting_and_text_of_any_size_cost_no_stack() {
 fn an_object_above_the_bound_is_refused_before_it_is_read() {
     let json = format!(r#"{{"metadata":{{"name":"a"}},"data":"{}"}}"#, "x".repeat(MAX_OBJECT_BYTES));
     assert_eq!(RawObject::parse(json.as_bytes()).unwrap_err(), Error::TooLarge { limit: MAX_OBJECT_BYTES });
-    assert_eq!(Event::parse(json.as_bytes()).unwrap_err(), Error::TooLarge { limit: MAX_OBJECT_BYTES });
+    assert_eq!(
+        Event::parse(json.as_bytes(), &mut Models::default()).unwrap_err(),
+        Error::TooLarge { limit: MAX_OBJECT_BYTES }
+    );
 }
 
 #[test]

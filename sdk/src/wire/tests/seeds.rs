@@ -45,7 +45,10 @@ fn each_seed_is_what_its_name_says() {
         let lines = split_lines(body, 7).unwrap();
         match name.split_once('-').map_or(name.as_str(), |(what, _)| what) {
             "list" => assert!(list.is_ok(), "{name}: {list:?}"),
-            "watch" => assert!(!lines.is_empty() && lines.iter().all(|line| Event::parse(line).is_ok()), "{name}"),
+            "watch" => assert!(
+                !lines.is_empty() && lines.iter().all(|line| Event::parse(line, &mut Models::default()).is_ok()),
+                "{name}"
+            ),
             "object" => assert!(RawObject::parse(body).is_ok(), "{name}: {:?}", RawObject::parse(body)),
             "broken" => assert!(list.is_err() && RawObject::parse(body).is_err(), "{name}"),
             other => panic!("{other}: a seed is a list, a watch, an object or broken"),

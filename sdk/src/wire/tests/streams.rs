@@ -4,10 +4,10 @@ use super::super::*;
 /// Feeds `body` in chunks of `size` bytes; returns items and head.
 pub(super) fn split_list(body: &[u8], size: usize) -> Result<(Vec<Vec<u8>>, list::ListHead), Error> {
     let mut splitter = ListSplitter::new();
-    let mut items = Vec::new();
+    let (mut items, mut models) = (Vec::new(), Models::learning());
     for chunk in body.chunks(size.max(1)) {
         splitter.push(Bytes::copy_from_slice(chunk));
-        while let Some(item) = splitter.next_item()? {
+        while let Some(item) = splitter.next_item(&mut models)? {
             items.push(item.raw.to_vec());
         }
     }
@@ -114,16 +114,17 @@ fn heads_and_items_of_any_depth_cost_no_stack() {
 
 #[test]
 fn the_memory_of_a_list_is_bounded() {
+    let mut models = Models::learning();
     let mebibyte = Bytes::from(vec![b'x'; 1 << 20]);
     for (start, limit) in
         [(r#"{"items":[{"a":""#, MAX_OBJECT_BYTES), (r#"{"metadata":{"continue":""#, 64 << 10), ("{\"", 64 << 10)]
     {
         let mut splitter = ListSplitter::new();
         splitter.push(Bytes::from(start));
-        assert!(splitter.next_item().unwrap().is_none());
+        assert!(splitter.next_item(&mut models).unwrap().is_none());
         let error = (0..32).find_map(|_| {
             splitter.push(mebibyte.clone());
-            splitter.next_item().err()
+            splitter.next_item(&mut models).err()
         });
         assert_eq!(error, Some(Error::TooLarge { limit }), "{start}");
     }
@@ -131,7 +132,7 @@ fn the_memory_of_a_list_is_bounded() {
     let mut splitter = ListSplitter::new();
     splitter.push(Bytes::from(r#"{"other":""#));
     for _ in 0..32 {
-        assert!(splitter.next_item().unwrap().is_none());
+        assert!(splitter.next_item(&mut models).unwrap().is_none());
         splitter.push(mebibyte.clone());
     }
 }
@@ -159,7 +160,7 @@ fn lines_come_whatever_the_chunks() {
 #[test]
 fn events_come_in_either_order_of_members() {
     let check = |line: &str, r#type: EventType| {
-        let event = Event::parse(line.as_bytes()).unwrap();
+        let event = Event::parse(line.as_bytes(), &mut Models::default()).unwrap();
         assert_eq!(event.r#type, r#type, "{line}");
         assert_eq!(event.object.version().as_str(), "9");
         event.object.ends_initial_events()
@@ -183,10 +184,13 @@ fn events_come_in_either_order_of_members() {
     }
     for malformed in [r#"{"type":"ADDED","type":"DELETED","object":{}}"#, r#"{"type":"ADDED","object":{},"object":{}}"#]
     {
-        let error = Event::parse(malformed.as_bytes()).unwrap_err();
+        let error = Event::parse(malformed.as_bytes(), &mut Models::default()).unwrap_err();
         assert!(error.to_string().contains("stands twice"), "{malformed}: {error}");
     }
     for malformed in ["{}", r#"{"type":"ADDED"}"#, r#"{"object":{}}"#, r#"{"type":5,"object":{}}"#, "x"] {
-        assert!(matches!(Event::parse(malformed.as_bytes()), Err(Error::Malformed { .. })), "{malformed}");
+        assert!(
+            matches!(Event::parse(malformed.as_bytes(), &mut Models::default()), Err(Error::Malformed { .. })),
+            "{malformed}"
+        );
     }
 }

@@ -3,7 +3,7 @@ use std::fmt::Write as _;
 
 /// A uid or an index value.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Text {
+pub(crate) enum Text {
     /// A UUID in the one spelling that the API server uses: lower case, with dashes.
     Uuid([u8; 16]),
     /// Anything else.
@@ -12,17 +12,17 @@ pub(super) enum Text {
 
 /// A [`Text`] that is only looked up.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum TextRef<'a> {
+pub(crate) enum TextRef<'a> {
     Uuid([u8; 16]),
     Other(&'a str),
 }
 
 impl<'a> TextRef<'a> {
-    pub(super) fn of(text: &'a str) -> Self {
+    pub(crate) fn of(text: &'a str) -> Self {
         parse_uuid(text.as_bytes()).map_or(Self::Other(text), Self::Uuid)
     }
 
-    pub(super) fn to_text(self) -> Text {
+    pub(crate) fn to_text(self) -> Text {
         match self {
             Self::Uuid(bytes) => Text::Uuid(bytes),
             Self::Other(text) => Text::Other(text.into()),
@@ -30,7 +30,7 @@ impl<'a> TextRef<'a> {
     }
 
     /// Appends the text that this was made of.
-    pub(super) fn write(self, out: &mut Vec<u8>) {
+    pub(crate) fn write(self, out: &mut Vec<u8>) {
         match self {
             Self::Uuid(bytes) => write_uuid(&bytes, out),
             Self::Other(text) => out.extend_from_slice(text.as_bytes()),
@@ -39,11 +39,11 @@ impl<'a> TextRef<'a> {
 }
 
 impl Text {
-    pub(super) fn of(text: &str) -> Self {
+    pub(crate) fn of(text: &str) -> Self {
         TextRef::of(text).to_text()
     }
 
-    pub(super) fn view(&self) -> TextRef<'_> {
+    pub(crate) fn view(&self) -> TextRef<'_> {
         match self {
             Self::Uuid(bytes) => TextRef::Uuid(*bytes),
             Self::Other(text) => TextRef::Other(text),
@@ -51,12 +51,12 @@ impl Text {
     }
 
     /// Appends the text that this was made of.
-    pub(super) fn write(&self, out: &mut Vec<u8>) {
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
         self.view().write(out);
     }
 
     /// Returns how many bytes the text that this was made of has.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         match self {
             Self::Uuid(_) => 36,
             Self::Other(text) => text.len(),
@@ -64,7 +64,7 @@ impl Text {
     }
 
     /// Returns how many bytes it holds outside of itself.
-    pub(super) fn heap(&self) -> usize {
+    pub(crate) fn heap(&self) -> usize {
         match self {
             Self::Uuid(_) => 0,
             Self::Other(text) => text.len(),
@@ -74,7 +74,7 @@ impl Text {
 
 /// A resourceVersion that can be told from every other by its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Version<'a> {
+pub(crate) enum Version<'a> {
     /// A decimal as the API server writes it: no sign, no leading zero.
     Number(u64),
     /// Anything else.
@@ -82,13 +82,13 @@ pub(super) enum Version<'a> {
 }
 
 impl<'a> Version<'a> {
-    pub(super) fn of(text: &'a str) -> Self {
+    pub(crate) fn of(text: &'a str) -> Self {
         let canonical = text == "0" || !text.starts_with(['0', '+']);
         text.parse().ok().filter(|_| canonical).map_or(Self::Other(text), Self::Number)
     }
 
     /// Appends the text that this was made of.
-    pub(super) fn write(self, out: &mut String) {
+    pub(crate) fn write(self, out: &mut String) {
         match self {
             // Writing to a string cannot fail.
             Self::Number(number) => _ = write!(out, "{number}"),
@@ -119,7 +119,7 @@ fn parse_uuid(text: &[u8]) -> Option<[u8; 16]> {
 }
 
 /// Appends a UUID as the API server writes it.
-pub(super) fn write_uuid(bytes: &[u8], out: &mut Vec<u8>) {
+pub(crate) fn write_uuid(bytes: &[u8], out: &mut Vec<u8>) {
     let (mut text, mut at) = ([b'-'; 36], 0);
     for byte in bytes {
         at += usize::from(DASHES.contains(&at));

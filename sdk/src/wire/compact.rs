@@ -1,16 +1,16 @@
-//! How numbers, bytes and uids stand in a record and in a difference.
+//! How numbers, bytes and uids stand in a head, a record and a difference.
 use super::text::TextRef;
 
 /// What is left to read of a record. Records come from this process only: reading past the end gives nothing.
 #[derive(Clone, Copy)]
-pub(super) struct Cursor<'a>(pub(super) &'a [u8]);
+pub(crate) struct Cursor<'a>(pub(crate) &'a [u8]);
 
 impl<'a> Cursor<'a> {
-    pub(super) fn byte(&mut self) -> u8 {
+    pub(crate) fn byte(&mut self) -> u8 {
         self.take(1).first().copied().unwrap_or_default()
     }
 
-    pub(super) fn number(&mut self) -> u64 {
+    pub(crate) fn number(&mut self) -> u64 {
         let mut number = 0;
         for shift in (0..64).step_by(7) {
             let byte = self.byte();
@@ -22,17 +22,17 @@ impl<'a> Cursor<'a> {
         number
     }
 
-    pub(super) fn bytes(&mut self) -> &'a [u8] {
+    pub(crate) fn bytes(&mut self) -> &'a [u8] {
         let length = self.number();
         self.take(usize::try_from(length).unwrap_or(usize::MAX))
     }
 
-    pub(super) fn text(&mut self) -> &'a str {
+    pub(crate) fn text(&mut self) -> &'a str {
         std::str::from_utf8(self.bytes()).unwrap_or_default()
     }
 
     /// Reads a uid behind a byte that says of which form it is.
-    pub(super) fn uid(&mut self) -> TextRef<'a> {
+    pub(crate) fn uid(&mut self) -> TextRef<'a> {
         match self.byte() {
             0 => TextRef::Other(self.text()),
             _ => TextRef::Uuid(self.take(16).try_into().unwrap_or_default()),
@@ -40,14 +40,14 @@ impl<'a> Cursor<'a> {
     }
 
     /// Reads the name of an owner, which may be the beginning of the name of the object.
-    pub(super) fn owner_name(&mut self, object: &'a [u8]) -> &'a [u8] {
+    pub(crate) fn owner_name(&mut self, object: &'a [u8]) -> &'a [u8] {
         match self.number() {
             0 => self.bytes(),
             prefix => object.get(..prefix as usize).unwrap_or_default(),
         }
     }
 
-    pub(super) fn take(&mut self, length: usize) -> &'a [u8] {
+    pub(crate) fn take(&mut self, length: usize) -> &'a [u8] {
         let (taken, rest) = self.0.split_at(length.min(self.0.len()));
         self.0 = rest;
         taken
@@ -55,13 +55,13 @@ impl<'a> Cursor<'a> {
 }
 
 /// Appends bytes behind their number.
-pub(super) fn write_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+pub(crate) fn write_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     write_number(out, bytes.len() as u64);
     out.extend_from_slice(bytes);
 }
 
 /// Appends a number, seven bits a byte, the lowest first.
-pub(super) fn write_number(out: &mut Vec<u8>, mut number: u64) {
+pub(crate) fn write_number(out: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
         out.push(number as u8 | 0x80);
         number >>= 7;

@@ -1,0 +1,268 @@
+//! The metadata of one object in a compact form, without an allocation of its own for each word.
+//!
+//! A head says what [`Metadata`] says: a UUID in 16 bytes, a version as a number, texts behind their length. It travels in
+//! front of the JSON, stores begin their records with it, and only who looks at metadata makes a [`Metadata`] of it.
+use std::borrow::Cow;
+
+use crate::resource::{ObjectKey, OwnerReference, ResourceVersion};
+
+use super::Metadata;
+use super::compact::{Cursor, write_bytes, write_number};
+use super::text::{Text, TextRef, Version, write_uuid};
+
+/// The uid is a UUID of 16 bytes.
+const UUID: u8 = 1;
+/// The version is a number.
+const NUMBER: u8 = 2;
+/// There is a generation.
+const GENERATION: u8 = 4;
+/// There is a deletion timestamp.
+const DELETING: u8 = 8;
+/// The first flag that whoever stores a head may set, in its first byte.
+pub(crate) const FREE_FLAG: u8 = 16;
+
+/// How many bytes behind the flags are left to whoever stores a head.
+pub(crate) const RESERVED: usize = 3;
+
+/// Where the name begins.
+pub(crate) const NAME: usize = 1 + RESERVED;
+
+/// The owner is the controller.
+pub(crate) const CONTROLLER: u8 = 1;
+
+/// The first part of a head, and a cursor at the rest.
+pub(crate) struct Head<'a> {
+    pub(crate) flags: u8,
+    pub(crate) reserved: &'a [u8],
+    /// The key; in a store, which knows namespaces otherwise, the name.
+    pub(crate) name: &'a [u8],
+    uid: &'a [u8],
+    version: Version<'a>,
+    generation: Option<i64>,
+    /// Labels, finalizers and owners.
+    pub(crate) rest: Cursor<'a>,
+}
+
+impl<'a> Head<'a> {
+    pub(crate) fn parse(head: &'a [u8]) -> Self {
+        let mut rest = Cursor(head);
+        let (flags, reserved) = (rest.byte(), rest.take(RESERVED));
+        let name = rest.bytes();
+        let uid = if flags & UUID == 0 { rest.bytes() } else { rest.take(16) };
+        let version = if flags & NUMBER == 0 { Version::Other(rest.text()) } else { Version::Number(rest.number()) };
+        // As unsigned: generations count from 1.
+        let generation = (flags & GENERATION != 0).then(|| rest.number() as i64);
+        Self { flags, reserved, name, uid, version, generation, rest }
+    }
+
+    /// Returns the name as text.
+    pub(crate) fn name(&self) -> &'a str {
+        std::str::from_utf8(self.name).unwrap_or_default()
+    }
+
+    /// Returns the version as the API server spelled it.
+    pub(crate) fn version(&self) -> ResourceVersion {
+        let mut version = String::new();
+        self.version.write(&mut version);
+        ResourceVersion::new(&version)
+    }
+
+    /// Says whether there is no version.
+    pub(crate) fn has_no_version(&self) -> bool {
+        self.version == Version::Other("")
+    }
+
+    /// Says whether both are of one life of an object.
+    pub(crate) fn has_uid_of(&self, other: &Head<'_>) -> bool {
+        self.flags & UUID == other.flags & UUID && self.uid == other.uid
+    }
+
+    /// Says whether both are of one version.
+    pub(crate) fn has_version_of(&self, other: &Head<'_>) -> bool {
+        self.version == other.version
+    }
+
+    /// Says whether this is for certain a later version than another.
+    pub(crate) fn is_later_than(&self, other: &ResourceVersion) -> bool {
+        if let (Version::Number(own), Version::Number(other)) = (self.version, Version::of(other.as_str())) {
+            return own > other && other > 0;
+        }
+        self.version().compare(other).is_some_and(std::cmp::Ordering::is_gt)
+    }
+
+    /// Appends the uid as the API server spelled it.
+    pub(crate) fn write_uid(&self, out: &mut Vec<u8>) {
+        if self.flags & UUID == 0 { out.extend_from_slice(self.uid) } else { write_uuid(self.uid, out) }
+    }
+
+    /// Appends the version as the API server spelled it.
+    pub(crate) fn write_version(&self, out: &mut String) {
+        self.version.write(out);
+    }
+}
+
+/// What a head is written of.
+#[derive(Debug, Default)]
+pub(super) struct Source<'a> {
+    pub(super) name: Option<Cow<'a, str>>,
+    pub(super) namespace: Option<Cow<'a, str>>,
+    pub(super) uid: Option<Cow<'a, str>>,
+    pub(super) version: Option<Cow<'a, str>>,
+    pub(super) generation: Option<i64>,
+    pub(super) deleting: bool,
+    /// Sorted by key.
+    pub(super) labels: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+    pub(super) finalizers: Vec<Cow<'a, str>>,
+    pub(super) owners: Vec<Owner<'a>>,
+}
+
+/// An owner reference as it is read.
+#[derive(Debug, Default)]
+pub(super) struct Owner<'a> {
+    pub(super) api_version: Option<Cow<'a, str>>,
+    pub(super) kind: Option<Cow<'a, str>>,
+    pub(super) name: Option<Cow<'a, str>>,
+    pub(super) uid: Option<Cow<'a, str>>,
+    pub(super) controller: bool,
+}
+
+impl Source<'_> {
+    /// Appends the head.
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        let (uid, version) = (TextRef::of(text(&self.uid)), Version::of(text(&self.version)));
+        let flag = |flag: u8, set: bool| if set { flag } else { 0 };
+        out.push(
+            flag(UUID, matches!(uid, TextRef::Uuid(_)))
+                | flag(NUMBER, matches!(version, Version::Number(_)))
+                | flag(GENERATION, self.generation.is_some())
+                | flag(DELETING, self.deleting),
+        );
+        out.extend([0; RESERVED]);
+        let (namespace, name) = (text(&self.namespace), text(&self.name));
+        let slash = if namespace.is_empty() { "" } else { "/" };
+        write_number(out, (namespace.len() + slash.len() + name.len()) as u64);
+        [namespace, slash, name].into_iter().for_each(|part| out.extend_from_slice(part.as_bytes()));
+        write_uid(out, uid);
+        match version {
+            Version::Number(number) => write_number(out, number),
+            Version::Other(text) => write_bytes(out, text.as_bytes()),
+        }
+        if let Some(generation) = self.generation {
+            write_number(out, generation as u64);
+        }
+        write_number(out, self.labels.len() as u64);
+        self.labels.iter().for_each(|(key, value)| write_words(out, key.as_bytes(), value.as_bytes()));
+        write_number(out, self.finalizers.len() as u64);
+        self.finalizers.iter().for_each(|finalizer| write_words(out, finalizer.as_bytes(), b""));
+        write_number(out, self.owners.len() as u64);
+        self.owners.iter().for_each(|owner| owner.write(out));
+    }
+}
+
+impl Owner<'_> {
+    fn write(&self, out: &mut Vec<u8>) {
+        let group = self.api_version.as_deref().and_then(|version| version.split_once('/'));
+        out.push(if self.controller { CONTROLLER } else { 0 });
+        write_words(out, group.map_or("", |(group, _)| group).as_bytes(), text(&self.kind).as_bytes());
+        write_number(out, 0);
+        write_bytes(out, text(&self.name).as_bytes());
+        write_owner_uid(out, TextRef::of(text(&self.uid)));
+    }
+}
+
+fn text<'a>(text: &'a Option<Cow<'_, str>>) -> &'a str {
+    text.as_deref().unwrap_or_default()
+}
+
+fn write_uid(out: &mut Vec<u8>, uid: TextRef<'_>) {
+    match uid {
+        TextRef::Uuid(bytes) => out.extend_from_slice(&bytes),
+        TextRef::Other(text) => write_bytes(out, text.as_bytes()),
+    }
+}
+
+/// Appends a uid behind a byte that says of which form it is.
+pub(crate) fn write_owner_uid(out: &mut Vec<u8>, uid: TextRef<'_>) {
+    out.push(u8::from(matches!(uid, TextRef::Uuid(_))));
+    write_uid(out, uid);
+}
+
+/// Appends two words as they are: stores write numbers for those that many objects share.
+pub(crate) fn write_words(out: &mut Vec<u8>, first: &[u8], second: &[u8]) {
+    out.push(0);
+    write_bytes(out, first);
+    write_bytes(out, second);
+}
+
+/// Reads two words that stand as they are.
+pub(crate) fn words<'a>(rest: &mut Cursor<'a>) -> (&'a [u8], &'a [u8]) {
+    rest.byte();
+    (rest.bytes(), rest.bytes())
+}
+
+/// One owner in a head.
+pub(crate) struct OwnerView<'a> {
+    pub(crate) controller: bool,
+    group: &'a [u8],
+    kind: &'a [u8],
+    pub(crate) name: &'a [u8],
+    pub(crate) uid: TextRef<'a>,
+}
+
+impl<'a> OwnerView<'a> {
+    pub(crate) fn parse(rest: &mut Cursor<'a>) -> Self {
+        let controller = rest.byte() & CONTROLLER != 0;
+        let (group, kind) = words(rest);
+        Self { controller, group, kind, name: rest.owner_name(b""), uid: rest.uid() }
+    }
+
+    fn to_reference(&self) -> OwnerReference {
+        let Self { controller, group, kind, name, .. } = *self;
+        let mut uid = Vec::with_capacity(36);
+        self.uid.write(&mut uid);
+        OwnerReference { group: boxed(group), kind: boxed(kind), name: boxed(name), uid: boxed(&uid), controller }
+    }
+}
+
+/// Returns the labels, in the order of their keys.
+pub(crate) fn labels(head: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    let mut rest = Head::parse(head).rest;
+    (0..rest.number()).map(move |_| words(&mut rest))
+}
+
+/// Returns the uid of the owner that manages the object.
+pub(crate) fn controller_uid(head: &[u8]) -> Option<Text> {
+    let mut rest = Head::parse(head).rest;
+    for _ in 0..2 {
+        (0..rest.number()).for_each(|_| _ = words(&mut rest));
+    }
+    let owner = (0..rest.number()).map(|_| OwnerView::parse(&mut rest)).find(|owner| owner.controller);
+    owner.map(|owner| owner.uid.to_text())
+}
+
+/// Texts come from JSON, so they are UTF-8.
+fn boxed(text: &[u8]) -> Box<str> {
+    String::from_utf8_lossy(text).into()
+}
+
+/// Returns what a head says.
+pub(crate) fn metadata(head: &[u8]) -> Metadata {
+    let view = Head::parse(head);
+    let mut uid = Vec::with_capacity(36);
+    view.write_uid(&mut uid);
+    let mut rest = view.rest;
+    let labels = (0..rest.number()).map(|_| words(&mut rest)).map(|(key, value)| (boxed(key), boxed(value)));
+    let labels = labels.collect();
+    let finalizers = (0..rest.number()).map(|_| boxed(words(&mut rest).0)).collect();
+    let owners = (0..rest.number()).map(|_| OwnerView::parse(&mut rest).to_reference()).collect();
+    Metadata {
+        key: ObjectKey::from_text(view.name()),
+        uid: boxed(&uid),
+        resource_version: view.version(),
+        generation: view.generation,
+        deleting: view.flags & DELETING != 0,
+        labels,
+        finalizers,
+        owners,
+    }
+}
