@@ -28,6 +28,8 @@ mod marks;
 
 mod model;
 
+mod models;
+
 mod object;
 
 mod outline;
@@ -47,7 +49,8 @@ pub(crate) use field::field_values;
 pub(crate) use lines::LineSplitter;
 pub(crate) use list::ListSplitter;
 pub(crate) use marks::{Marks, PARTS};
-pub(crate) use model::{Models, common};
+pub(crate) use model::common;
+pub(crate) use models::Models;
 pub(crate) use object::Scanned;
 use outline::OutlineView;
 

@@ -1,5 +1,5 @@
 //! One line of a watch: `{"type": .., "object": ..}` in either order.
-use super::model::Models;
+use super::models::Models;
 use super::object::Scanned;
 use super::scan::Scanner;
 use super::{Error, MAX_OBJECT_BYTES};

@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use crate::resource::ResourceVersion;
 
-use super::model::Models;
+use super::models::Models;
 use super::object::Scanned;
 use super::scan::Scanner;
 use super::{Error, MAX_OBJECT_BYTES};

@@ -8,7 +8,7 @@ use crate::resource::{ObjectKey, ResourceVersion};
 use super::buffers::Buffers;
 use super::head::{self, Owner};
 use super::marks::{Marks, Part};
-use super::model::Models;
+use super::models::Models;
 use super::outline::{Level, Outline};
 use super::scan::Scanner;
 use super::{Error, MAX_OBJECT_BYTES, ManagedFields, RawObject};

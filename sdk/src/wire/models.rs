@@ -1,0 +1,326 @@
+//! Which model an object is read by, and which objects become models.
+use std::borrow::Cow;
+use std::hash::BuildHasher;
+
+use hashbrown::{DefaultHashBuilder, HashMap};
+
+use super::model::{LARGEST, Model};
+use super::outline::Outline;
+use super::scan::Scanner;
+
+/// Most models: as many templates as a large cluster's pods are made from.
+const MOST: usize = 192;
+
+/// Most bytes of all models.
+const MOST_BYTES: usize = 1024 * 1024;
+
+/// How many labels are looked at.
+const LABELS: usize = 16;
+
+/// Most labels that are remembered: then they are forgotten, and learned again.
+const MOST_LABELS: usize = 16 * MOST;
+
+/// What learning a model costs: so many objects that were read by one pay for it. Where nothing is alike, little is lost.
+const PRICE: u32 = 16;
+
+/// Most that is saved for that.
+const MOST_CREDIT: u32 = 32 * PRICE;
+
+/// How many objects that had to be scanned count as one that was read by a model.
+const TRICKLE: u32 = 64;
+
+/// The models of one reflector; by default there are none, ever.
+#[derive(Debug, Default)]
+pub(crate) struct Models {
+    learns: bool,
+    models: Vec<Model>,
+    bytes: usize,
+    /// The last model whose object had a label, by the hash of the label.
+    by_label: HashMap<u64, Learned>,
+    hasher: DefaultHashBuilder,
+    /// What the last object was read by.
+    last: usize,
+    /// Where to look for a model to replace.
+    hand: usize,
+    credit: u32,
+    trickle: u32,
+    reading: Reading,
+}
+
+/// What is known of a label.
+#[derive(Clone, Copy, Debug)]
+struct Learned {
+    model: u16,
+    /// How many models had it: one that all have says nothing.
+    count: u16,
+}
+
+/// What is known of the object that is being read.
+#[derive(Debug, Default)]
+struct Reading {
+    /// The hashes of its labels.
+    labels: Vec<u64>,
+    chosen: bool,
+    model: Option<usize>,
+    /// Whether part of it had to be scanned.
+    missed: bool,
+}
+
+impl Models {
+    /// Learns from what is read.
+    pub(crate) fn learning() -> Self {
+        Self { learns: true, ..Self::default() }
+    }
+
+    /// Begins with another object.
+    pub(super) fn begin(&mut self) {
+        let Reading { labels, chosen, model, missed } = &mut self.reading;
+        labels.clear();
+        (*chosen, *model, *missed) = (false, None, false);
+    }
+
+    /// Chooses a model for an object of these labels: the fewer models have a label, the more it counts.
+    pub(super) fn choose(&mut self, labels: &[(Cow<'_, str>, Cow<'_, str>)]) {
+        if !self.learns || self.reading.chosen {
+            return;
+        }
+        let Self { reading, hasher, by_label, .. } = self;
+        reading.chosen = true;
+        reading.labels.extend(labels.iter().take(LABELS).map(|label| hasher.hash_one(label)));
+        let (mut votes, mut count) = ([(0, 0_u32); LABELS], 0);
+        for learned in reading.labels.iter().filter_map(|hash| by_label.get(hash)) {
+            let known = votes[..count].iter_mut().find(|(model, _)| *model == learned.model);
+            let weight = u32::from(u16::MAX / learned.count.max(1));
+            match known {
+                Some((_, votes)) => *votes += weight,
+                None => {
+                    votes[count] = (learned.model, weight);
+                    count += 1;
+                }
+            }
+        }
+        let elected = votes[..count].iter().max_by_key(|(_, votes)| *votes).map(|(model, _)| usize::from(*model));
+        reading.model = elected.or(Some(self.last)).filter(|model| *model < self.models.len());
+    }
+
+    /// Takes the value of the member of that name, which comes next, if the model has one of the same structure; takes
+    /// nothing otherwise. The name of managedFields is none.
+    pub(super) fn follow(&mut self, name: Option<&str>, scanner: &mut Scanner<'_>, outline: &mut Outline) -> bool {
+        // Members before the labels are read by what the last object was read by.
+        let model = if self.reading.chosen { self.reading.model } else { Some(self.last) };
+        let model = model.and_then(|model| self.models.get(model));
+        let followed = model.is_some_and(|model| model.follow(name, scanner, outline));
+        self.reading.missed |= !followed;
+        followed
+    }
+
+    /// Ends an object that turned out to be JSON: it becomes a model if there was none for all of it.
+    pub(super) fn end(&mut self, text: &[u8]) {
+        if let Some(model) = self.reading.model {
+            self.last = model;
+            self.models[model].used = true;
+        }
+        if !self.reading.missed {
+            self.credit = self.credit.saturating_add(1).min(MOST_CREDIT);
+        } else if self.learns && text.len() <= LARGEST && (self.models.is_empty() || self.credit >= PRICE) {
+            self.credit = self.credit.saturating_sub(PRICE);
+            self.learn(text);
+        } else {
+            // So that what has changed altogether is learned in the end.
+            self.trickle = (self.trickle + 1) % TRICKLE;
+            self.credit += u32::from(self.trickle == 0);
+        }
+    }
+
+    fn learn(&mut self, text: &[u8]) {
+        let Ok(model) = Model::of(text) else { return };
+        let full = self.models.len() >= MOST || self.bytes + model.memory() > MOST_BYTES;
+        let at = if full && !self.models.is_empty() { self.replaceable() } else { self.models.len() };
+        if at == self.models.len() {
+            self.models.push(Model::default());
+        }
+        self.replace(at, model);
+        // All but this one, at worst.
+        for _ in 0..2 * MOST {
+            if self.bytes <= MOST_BYTES {
+                break;
+            }
+            let other = self.replaceable();
+            if other != at {
+                self.replace(other, Model::default());
+            }
+        }
+        self.last = at;
+        if self.by_label.len() >= MOST_LABELS {
+            self.by_label.clear();
+        }
+        for hash in &self.reading.labels {
+            let learned = self.by_label.entry(*hash).or_insert(Learned { model: 0, count: 0 });
+            *learned = Learned { model: at as u16, count: learned.count.saturating_add(1) };
+        }
+    }
+
+    fn replace(&mut self, at: usize, model: Model) {
+        self.bytes += model.memory();
+        self.bytes -= std::mem::replace(&mut self.models[at], model).memory();
+    }
+
+    /// Finds a model that nothing was read by for a while.
+    fn replaceable(&mut self) -> usize {
+        loop {
+            self.hand = (self.hand + 1) % self.models.len();
+            if !std::mem::take(&mut self.models[self.hand].used) {
+                return self.hand;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::wire::object::Scanned;
+    use crate::wire::{Buffers, Error, ManagedFields};
+
+    fn read(json: &[u8], models: &mut Models) -> Result<String, Error> {
+        let object = Scanned::parse_by(json, models)?.to_object(ManagedFields::Drop, &mut Buffers::exact())?;
+        let mut fields = Vec::new();
+        for path in ["spec.a", "spec.b", "spec.c.a", "status.a", "data.a"] {
+            object.field_values(path, &mut |value| fields.push(format!("{path}={value}")));
+        }
+        Ok(format!("{:?} {fields:?} {}", object.metadata(), String::from_utf8_lossy(object.json())))
+    }
+
+    fn pod(number: usize, app: &str) -> Value {
+        json!({"metadata": {"labels": {"app": app}, "managedFields": [{"manager": "a", "time": number.to_string()}],
+            "name": format!("{app}-{number}")}, "spec": {"a": app, "b": [number, {"c": true}]}, "status": {"a": -1.5}})
+    }
+
+    #[test]
+    fn what_is_like_a_model_is_read_by_it() {
+        let mut models = Models::learning();
+        for number in 0..100 {
+            let json = pod(number, ["one", "two"][number % 2]).to_string();
+            assert_eq!(read(json.as_bytes(), &mut models), read(json.as_bytes(), &mut Models::default()));
+            assert_eq!(models.reading.missed, number == 0, "{number}");
+        }
+        assert_eq!(models.models.len(), 1, "both are of one structure");
+    }
+
+    #[test]
+    fn a_key_is_a_string_whatever_the_model_has() {
+        let mut models = Models::learning();
+        let object = |spec: &str| format!(r#"{{"metadata":{{"name":"a"}},"spec":{spec}}}"#).into_bytes();
+        read(&object(r#"{"a":1,"b":[null]}"#), &mut models).unwrap();
+        read(&object(r#"{"c":"2","d":["x"]}"#), &mut models).unwrap();
+        assert!(!models.reading.missed);
+        for spec in [
+            r#"{1:1,"b":[null]}"#,
+            r#"{"a":1,null:[null]}"#,
+            r#"{"a":1,"b":[nul]}"#,
+            r#"{"a":01,"b":[null]}"#,
+            r#"{"a":1,"b:[null]}"#,
+        ] {
+            assert!(read(&object(spec), &mut models).is_err(), "{spec}");
+        }
+    }
+
+    #[test]
+    fn labels_tell_which_model_is_right() {
+        let mut models = Models::learning();
+        let other = |number: usize| {
+            json!({"metadata": {"labels": {"app": "other"}, "name": number.to_string()}, "spec": {"a": number}})
+                .to_string()
+        };
+        let mut missed = 0;
+        for number in 0..100 {
+            read(pod(number, "one").to_string().as_bytes(), &mut models).unwrap();
+            missed += usize::from(models.reading.missed);
+            read(other(number).as_bytes(), &mut models).unwrap();
+            missed += usize::from(models.reading.missed);
+        }
+        assert!(missed < 40, "{missed}");
+        assert_eq!(models.models.len(), 2);
+    }
+
+    #[test]
+    fn models_and_what_is_known_of_labels_are_bounded_and_little_is_learned_where_nothing_is_alike() {
+        let mut models = Models::learning();
+        // No two of one number of members have the same structure.
+        let odd = |number: usize, size: usize| {
+            let member = |at: usize| if number >> (at % 13) & 1 == 1 { json!([]) } else { json!({}) };
+            let members: Vec<Value> = (0..size).map(member).collect();
+            json!({"metadata": {"name": "a", "labels": {"n": number.to_string()}}, "spec": members}).to_string()
+        };
+        for number in 0..5000 {
+            read(odd(number, 26).as_bytes(), &mut models).unwrap();
+        }
+        assert!(models.models.len() <= 10, "{}", models.models.len());
+        models.credit = u32::MAX;
+        for number in 0..MOST_LABELS + MOST {
+            read(odd(number, 13).as_bytes(), &mut models).unwrap();
+            assert!(models.models.len() <= MOST && models.by_label.len() <= MOST_LABELS);
+        }
+        assert_eq!(models.models.len(), MOST);
+        for number in 0..500 {
+            read(odd(number, 6000).as_bytes(), &mut models).unwrap();
+        }
+        assert!(models.bytes <= MOST_BYTES, "{}", models.bytes);
+        let counted: usize = models.models.iter().map(Model::memory).sum();
+        assert_eq!(models.bytes, counted);
+    }
+
+    fn value() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            (0..2000_u32).prop_map(Value::from),
+            "[ab\"\\\\é\n,:}]{0,3}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(3, 12, 3, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
+                prop::collection::btree_map("[abc]", inner, 0..3).prop_map(|map| map.into_iter().collect()),
+            ]
+        })
+    }
+
+    fn object() -> impl Strategy<Value = Value> {
+        (value(), value(), value(), "[ab]").prop_map(|(spec, status, managed, label)| {
+            json!({"metadata": {"name": "a", "labels": {"l": label}, "managedFields": managed}, "spec": spec, "status": status})
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn any_object_says_the_same_by_whatever_models(objects in prop::collection::vec(object(), 1..20), pretty: bool) {
+            let mut models = Models::learning();
+            models.credit = u32::MAX;
+            for object in objects {
+                let text = if pretty { serde_json::to_string_pretty(&object).unwrap() } else { object.to_string() };
+                prop_assert_eq!(read(text.as_bytes(), &mut models), read(text.as_bytes(), &mut Models::default()));
+            }
+        }
+
+        #[test]
+        fn what_is_damaged_is_refused_by_whatever_models(
+            object in object(), at: prop::sample::Index, with in prop::sample::select(b"{}[],:\"\\nt0-.e \n\x00\xff1a".to_vec()), how in 0..3,
+        ) {
+            let mut models = Models::learning();
+            let mut text = object.to_string().into_bytes();
+            read(&text, &mut models).unwrap();
+            let at = at.index(text.len());
+            match how {
+                0 => text[at] = with,
+                1 => text.insert(at, with),
+                _ => _ = text.remove(at),
+            }
+            prop_assert_eq!(read(&text, &mut models).ok(), read(&text, &mut Models::default()).ok());
+        }
+    }
+}
