@@ -60,6 +60,8 @@ mod training;
 
 mod walk;
 
+mod weight;
+
 mod writer;
 
 use condition::{Condition, Is};
@@ -71,6 +73,7 @@ pub(crate) use memory::MemoryUsage;
 pub use options::{Budget, Options, Storage};
 pub(crate) use packed::{Packed, PackedRef};
 use walk::{Walk, Walked};
+use weight::Weights;
 pub(crate) use writer::{Put, Writer};
 
 /// The read side. An object and its index values never disagree.
@@ -81,6 +84,8 @@ pub(crate) struct Store {
     contents: RwLock<Contents>,
     /// Taken after the lock of the contents where both are.
     hot: Hot,
+    /// What the decoded objects of the types take that it is read as.
+    weights: Weights,
     /// Objects whose failure to be indexed has been reported, so that each is reported once until it is mended.
     quarantine: Mutex<HashSet<ObjectKey>>,
     options: Options,
@@ -103,8 +108,8 @@ impl Store {
         let contents = RwLock::new(Contents::new());
         let hot = Hot::new(options.hot_bound(0));
         let budget = AtomicUsize::new(options.budget.bytes());
-        let (quarantine, naming) = (Mutex::default(), Mutex::default());
-        let store = Arc::new(Self { contents, hot, quarantine, options, budget, naming });
+        let (weights, quarantine, naming) = (Weights::default(), Mutex::default(), Mutex::default());
+        let store = Arc::new(Self { contents, hot, weights, quarantine, options, budget, naming });
         let writer = Writer::new(Arc::clone(&store));
         (store, writer)
     }
@@ -193,16 +198,16 @@ impl Store {
         self.hot.get_at(&packed.key(), packed.stamp)
     }
 
-    /// Keeps a decoded object of so many bytes of JSON, unless it has changed since.
-    pub(crate) fn keep_hot<T: Any + Send + Sync>(&self, packed: &PackedRef<'_>, object: Arc<T>, json: usize) {
-        if !self.hot.welcomes(packed.key_text(), json) {
+    /// Keeps a decoded object that takes so many bytes, unless it has changed since.
+    pub(crate) fn keep_hot<T: Any + Send + Sync>(&self, packed: &PackedRef<'_>, object: Arc<T>, bytes: usize) {
+        if !self.hot.welcomes(packed.key_text(), bytes) {
             return;
         }
         let key = packed.key();
         // Held while the hot set changes: the writer cannot replace the object in between.
         let contents = self.read();
         let present = contents.find(&key).is_some_and(|entry| contents.stamp(entry) == packed.stamp);
-        let evicted = present.then(|| self.hot.insert(&key, packed.stamp, object, json));
+        let evicted = present.then(|| self.hot.insert(&key, packed.stamp, object, bytes));
         drop(contents);
         drop(evicted);
     }

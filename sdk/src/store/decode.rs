@@ -1,5 +1,6 @@
 //! Decoding of cached objects: the one place where bytes become a Rust type.
 use std::any::{Any, TypeId};
+use std::cell::Cell;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use serde::de::value::{BorrowedStrDeserializer, StrDeserializer};
@@ -10,6 +11,7 @@ use crate::wire::{Metadata, RawObject, field_values};
 
 use super::Store;
 use super::packed::Packed;
+use super::weight::Weighed;
 
 /// A cached object is not what its Rust type says.
 #[derive(Debug, thiserror::Error)]
@@ -217,22 +219,33 @@ pub(super) fn decode_as<T: DeserializeOwned>(
         let mut deserializer = serde_json::Deserializer::from_str(text);
         T::deserialize(Typed { inner: &mut deserializer, api_version, kind }).ok()
     });
-    whole.map_or_else(|| locate(json, key, api_version, kind), Ok)
+    whole.map_or_else(
+        || {
+            examine(json, api_version, kind).map(|(object, _)| object).map_err(|error| {
+                let path = error.path().to_string();
+                DecodeError { kind: kind.to_owned(), key: key(), path, source: redact(error.into_inner()) }
+            })
+        },
+        Ok,
+    )
 }
 
-/// Decodes once more, tracking the path: too slow for every read, and failures are rare.
-fn locate<T: DeserializeOwned>(
+/// Returns about how many bytes an object takes outside of itself once it is decoded; nothing if it does not decode.
+pub(super) fn weigh_as<T: DeserializeOwned>(json: &[u8], api_version: &str, kind: &str) -> usize {
+    examine::<T>(json, api_version, kind).map_or(0, |(_, heap)| heap)
+}
+
+/// Decodes with an eye on where it is and on what the object takes: too slow for every read. One function for both, as
+/// the code of a type that is decoded in another way is as large as that of the type.
+fn examine<T: DeserializeOwned>(
     json: &[u8],
-    key: impl FnOnce() -> ObjectKey,
     api_version: &str,
     kind: &str,
-) -> Result<T, DecodeError> {
-    let mut json = serde_json::Deserializer::from_slice(json);
+) -> Result<(T, usize), serde_path_to_error::Error<serde_json::Error>> {
+    let (mut json, heap) = (serde_json::Deserializer::from_slice(json), Cell::new(0));
     let typed = Typed { inner: &mut json, api_version, kind };
-    serde_path_to_error::deserialize(typed).map_err(|error| {
-        let path = error.path().to_string();
-        DecodeError { kind: kind.to_owned(), key: key(), path, source: redact(error.into_inner()) }
-    })
+    let object = serde_path_to_error::deserialize(Weighed::new(typed, &heap))?;
+    Ok((object, heap.get()))
 }
 
 /// Takes what the object holds out of what serde says of it. Names of fields stay: they are what is to be corrected.

@@ -13,15 +13,13 @@ use crate::resource::ObjectKey;
 /// under its hands at once.
 pub(super) const MAX_BYTES: usize = 8 * 1024 * 1024;
 
-/// How many times its JSON a decoded object takes: 27 KiB were measured for pods of 3.5 KiB.
-const DECODED_PER_JSON: usize = 8;
-
 /// What an object takes here besides itself: its place, its age, and their room to grow.
 const OVERHEAD: usize = 2 * size_of::<(ObjectKey, Place)>() + 2 * size_of::<(ObjectKey, u64)>();
 
 /// How many objects that found no room are remembered, so that they get some when they are read again: about as many as
-/// have room.
+/// have room, in so many rows.
 const REMEMBERED: usize = 512;
+const ROWS: usize = 8;
 
 /// A decoded object of any type.
 pub(super) type Decoded = Arc<dyn Any + Send + Sync>;
@@ -40,11 +38,15 @@ pub(super) struct Hot {
 
 /// The hashes of the objects that found no room last. A wrong answer costs a turn.
 ///
-/// All are looked at: that takes a hundredth of the decoding that led here. With a place for each hash, two objects of one
-/// place would turn each other away for ever, however often both are read.
+/// All of a row are looked at. With a place for each hash, two objects of one place would turn each other away for ever,
+/// however often both are read.
 struct TurnedAway {
     hasher: DefaultHashBuilder,
-    hashes: Box<[AtomicU32]>,
+    rows: Box<[Row]>,
+}
+
+struct Row {
+    hashes: [AtomicU32; REMEMBERED / ROWS],
     /// Counts them; the next takes the place of the oldest.
     next: AtomicUsize,
 }
@@ -95,17 +97,17 @@ impl Hot {
         Some(object)
     }
 
-    /// Says whether an object of so many bytes of JSON that was decoded is to be kept: while there is room for it, or when
-    /// it was turned away not long ago.
-    pub(super) fn welcomes(&self, key: &str, json: usize) -> bool {
-        let needed = self.memory().saturating_add(estimate(key, json));
+    /// Says whether a decoded object that takes so many bytes is to be kept: while there is room for it, or when it was
+    /// turned away not long ago.
+    pub(super) fn welcomes(&self, key: &str, bytes: usize) -> bool {
+        let needed = self.memory().saturating_add(with_overhead(key, bytes));
         needed <= self.bound.load(Relaxed) || self.turned_away.replace(key)
     }
 
-    /// Keeps a decoded object of so many bytes of JSON. The caller makes sure that it is the present state, and drops
+    /// Keeps a decoded object that takes so many bytes. The caller makes sure that it is the present state, and drops
     /// what had to go for it outside of its locks.
-    pub(super) fn insert(&self, key: &ObjectKey, stamp: u32, object: Decoded, json: usize) -> Vec<Decoded> {
-        let bytes = estimate(key.as_str(), json);
+    pub(super) fn insert(&self, key: &ObjectKey, stamp: u32, object: Decoded, bytes: usize) -> Vec<Decoded> {
+        let bytes = with_overhead(key.as_str(), bytes);
         let bound = self.bound.load(Relaxed);
         // A single object does not push everything else out.
         if bytes > bound / 4 {
@@ -140,27 +142,25 @@ impl Hot {
     }
 }
 
-/// Returns about how many bytes a decoded object takes here.
-fn estimate(key: &str, json: usize) -> usize {
-    json * DECODED_PER_JSON + OVERHEAD + key.len()
+/// Returns how many bytes an object of so many takes here.
+fn with_overhead(key: &str, bytes: usize) -> usize {
+    bytes + OVERHEAD + key.len()
 }
 
 impl TurnedAway {
     fn new() -> Self {
-        Self {
-            hasher: DefaultHashBuilder::default(),
-            hashes: std::iter::repeat_with(AtomicU32::default).take(REMEMBERED).collect(),
-            next: AtomicUsize::new(0),
-        }
+        let row = || Row { hashes: std::array::from_fn(|_| AtomicU32::default()), next: AtomicUsize::new(0) };
+        Self { hasher: DefaultHashBuilder::default(), rows: std::iter::repeat_with(row).take(ROWS).collect() }
     }
 
     /// Remembers an object, and says whether it was remembered already.
     fn replace(&self, key: &str) -> bool {
-        let hash = self.hasher.hash_one(key) as u32;
-        let known = self.hashes.iter().any(|known| known.load(Relaxed) == hash);
+        let hash = self.hasher.hash_one(key);
+        let Row { hashes, next } = &self.rows[(hash >> 32) as usize % ROWS];
+        let hash = hash as u32;
+        let known = hashes.iter().any(|known| known.load(Relaxed) == hash);
         if !known {
-            let next = self.next.fetch_add(1, Relaxed) % REMEMBERED;
-            self.hashes[next].store(hash, Relaxed);
+            hashes[next.fetch_add(1, Relaxed) % hashes.len()].store(hash, Relaxed);
         }
         known
     }
@@ -230,12 +230,12 @@ mod tests {
     }
 
     fn keep(hot: &Hot, number: usize) {
-        hot.insert(&key(number), number as u32, Arc::new(number), 100);
+        hot.insert(&key(number), number as u32, Arc::new(number), 800);
     }
 
     /// Reads an object as a lister does.
     fn read(hot: &Hot, number: usize) {
-        if hot.get::<usize>(&key(number)).is_none() && hot.welcomes(key(number).as_str(), 100) {
+        if hot.get::<usize>(&key(number)).is_none() && hot.welcomes(key(number).as_str(), 800) {
             keep(hot, number);
         }
     }
@@ -280,7 +280,7 @@ mod tests {
             (195..200).all(|number| hot.get::<usize>(&key(number)).is_some()),
             "the youngest are not the first to go"
         );
-        hot.insert(&key(1), 1, Arc::new(1_usize), 1_000);
+        hot.insert(&key(1), 1, Arc::new(1_usize), 8_000);
         assert!(hot.get::<usize>(&key(1)).is_none(), "one large object does not push the others out");
     }
 

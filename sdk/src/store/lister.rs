@@ -2,15 +2,17 @@
 use std::any::Any;
 use std::sync::Arc;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::{DynamicObject, PartialObjectMeta, Selector};
 use serde::de::DeserializeOwned;
 
 use crate::resource::{Kind, ObjectKey, ResourceType};
 use crate::wire::{Metadata, RawObject};
 
-use super::decode::{decode_as, decode_json};
+use super::decode::{decode_as, decode_json, weigh_as};
 use super::index::{BY_CONTROLLER, Index};
 use super::packed::PackedRef;
+use super::weight::Weight;
 use super::{Storage, Store};
 use crate::wire::text::Text;
 
@@ -27,14 +29,17 @@ pub use super::query::{Iter, Query};
 /// it has that. Up to 256 objects are of one instant; how more are read is said at [`Query`].
 ///
 /// Objects are stored packed and decoded on read. Those that were read by key, or by a query with at most 32 results, are
-/// kept decoded as long as they do not change: at most 8 MiB of them by estimate, of which those that are read again stay
-/// longest. Once that is full, what is read again soon joins, and what is read once pushes nothing out. Reading one of them is a lookup, and all its readers share one value. An object is kept in the form in which
+/// kept decoded as long as they do not change: at most 8 MiB of them, of which those that are read again stay longest. What
+/// they take is measured on some of each type, to within a fifth. Once that is full, what is read again soon joins, and what is read once pushes nothing out. Reading one of them is a lookup, and all its readers share one value. An object is kept in the form in which
 /// it was read last. See [`Storage`] for other ways.
 ///
 /// A lister keeps its informer running, as every holder of it does.
 pub struct Lister<T> {
     pub(super) store: Arc<Store>,
     decode: Decode<T>,
+    weigh: Weigh,
+    /// What a `T` takes, as far as is known.
+    weight: Arc<Weight>,
     /// What the objects are, where `T` does not say.
     resource: Option<Arc<ResourceType>>,
     /// What keeps the store current.
@@ -44,9 +49,14 @@ pub struct Lister<T> {
 /// Makes an object of its JSON.
 type Decode<T> = fn(&[u8], Option<&ResourceType>, &dyn Fn() -> ObjectKey) -> Result<T, DecodeError>;
 
+/// Returns what an object takes outside of itself that is made of that JSON.
+type Weigh = fn(&[u8]) -> usize;
+
 impl<K: Kind> Lister<K> {
     pub(crate) fn new(store: Arc<Store>) -> Self {
-        Self { store, decode: |json, _, key| decode_json(json, key), resource: None, keeps: None }
+        let weight = store.weights.of::<K>();
+        let weigh: Weigh = |json| weigh_as::<K>(json, &K::api_version(&()), &K::kind(&()));
+        Self { store, decode: |json, _, key| decode_json(json, key), weigh, weight, resource: None, keeps: None }
     }
 
     /// Holds what keeps the store current, as long as it is read.
@@ -57,7 +67,9 @@ impl<K: Kind> Lister<K> {
     /// Returns a view of nothing but the metadata of the same objects: for those who need no more, decoded in a fraction
     /// of the time.
     pub fn partial(&self) -> Lister<PartialObjectMeta<K>> {
-        Lister { keeps: self.keeps.clone(), ..Lister::new(Arc::clone(&self.store)) }
+        // Its own way goes through a buffer of everything else.
+        let weigh: Weigh = |json| weigh_as::<MetadataOnly>(json, "", "");
+        Lister { keeps: self.keeps.clone(), weigh, ..Lister::new(Arc::clone(&self.store)) }
     }
 
     /// Returns a view of the same objects with their fields by name.
@@ -81,7 +93,10 @@ impl<T: DeserializeOwned + Any + Send + Sync> Lister<T> {
             };
             decode_as(json, &api_version, kind, key)
         };
-        Self { store, decode, resource: Some(Arc::new(resource)), keeps: None }
+        // Fields by name take about the same in whatever they are kept.
+        let weigh: Weigh = |json| weigh_as::<serde_json::Value>(json, "", "");
+        let weight = store.weights.of::<T>();
+        Self { store, decode, weigh, weight, resource: Some(Arc::new(resource)), keeps: None }
     }
 }
 
@@ -246,14 +261,23 @@ impl<T: Any + Send + Sync> Lister<T> {
         let key = || packed.key();
         // Into its `Arc` at once: an object may be some kilobytes, and each further hand costs a copy.
         let decode = |json: &[u8]| (self.decode)(json, self.resource.as_deref(), &key).map(Arc::new);
-        let (object, size) = packed.with_json(|json| (decode(json), json.len()));
-        let object = object?;
+        let weigh = |json: &[u8]| self.weight.estimate::<T>(json.len(), || (self.weigh)(json));
         match keep {
-            Keep::Hot => self.store.keep_hot(&packed, Arc::<T>::clone(&object), size),
-            Keep::Not => {}
+            Keep::Not => packed.with_json(decode),
+            Keep::Hot => {
+                let (object, bytes) = packed.with_json(|json| Ok::<_, DecodeError>((decode(json)?, weigh(json))))?;
+                self.store.keep_hot(&packed, Arc::<T>::clone(&object), bytes);
+                Ok(object)
+            }
         }
-        Ok(object)
     }
+}
+
+/// What is kept of an object that is read for its metadata.
+#[derive(serde::Deserialize)]
+struct MetadataOnly {
+    #[serde(rename = "metadata")]
+    _metadata: ObjectMeta,
 }
 
 /// Whether a read object joins the hot set.
@@ -268,8 +292,9 @@ const MAX_KEPT: usize = 32;
 
 impl<T> Clone for Lister<T> {
     fn clone(&self) -> Self {
-        let Self { store, decode, resource, keeps } = self;
-        Self { store: Arc::clone(store), decode: *decode, resource: resource.clone(), keeps: keeps.clone() }
+        let Self { store, decode, weigh, weight, resource, keeps } = self;
+        let (store, weight) = (Arc::clone(store), Arc::clone(weight));
+        Self { store, decode: *decode, weigh: *weigh, weight, resource: resource.clone(), keeps: keeps.clone() }
     }
 }
 

@@ -19,6 +19,7 @@ fn object(number: u64) -> ConfigMapFixture {
 #[test]
 fn a_decoded_store_keeps_whatever_was_read_until_it_changes() {
     let (store, mut writer, lister) = with(Options { storage: Storage::Decoded, ..Options::default() });
+    let object = |number| object(number).data("more", "long ".repeat(4_000));
     (0..600).for_each(|number| _ = put(&mut writer, &object(number)));
     assert_eq!(store.memory_usage().hot, 0, "nobody has read anything");
     let first = lister.list().unwrap();
