@@ -3,16 +3,15 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use serde::Serialize;
-use tokio::runtime::{Builder, Runtime};
 
+use crate::threads::Threads;
 use crate::{Result, compare, growth, informer, queue, readers, real, reconcile, server};
 
 #[derive(Parser)]
 #[command(name = "bench", about = "Benchmarks of kubewright beside its peers; run them with --release")]
 struct Arguments {
-    /// Worker threads of the runtime; by default one for each processor, and with zero everything runs on one thread
-    #[arg(long, global = true)]
-    threads: Option<usize>,
+    #[command(flatten)]
+    threads: Threads,
     #[command(subcommand)]
     command: Command,
 }
@@ -44,39 +43,36 @@ enum Command {
 /// Runs what the command line says.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let runtime = match runtime(arguments.threads) {
-        Ok(runtime) => runtime,
-        Err(error) => return failed(&error.into()),
-    };
-    match runtime.block_on(run(arguments.command)) {
+    let runtime = arguments.threads.runtime().map_err(Into::into);
+    match runtime.and_then(|runtime| runtime.block_on(run(arguments))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failed(&error),
     }
 }
 
-fn runtime(threads: Option<usize>) -> std::io::Result<Runtime> {
-    let mut builder = match threads {
-        Some(0) => Builder::new_current_thread(),
-        _ => Builder::new_multi_thread(),
-    };
-    if let Some(threads @ 1..) = threads {
-        builder.worker_threads(threads);
-    }
-    builder.enable_all().build()
-}
-
-async fn run(command: Command) -> Result<()> {
+async fn run(Arguments { command, threads }: Arguments) -> Result<()> {
     match command {
         Command::Serve(options) => server::run(options).await,
         Command::Informer(options) => print(&informer::run(options).await?),
-        Command::Compare(options) => compare::run(options).await,
-        Command::Real(options) => real::run(options).await,
-        Command::Queue(options) => queue::run(options).await,
+        Command::Compare(options) => compare::run(options, threads).await,
+        Command::Real(options) => real::run(options, threads).await,
+        Command::Queue(options) => queue::run(options, threads).await,
         Command::Readers(options) => print(&readers::run(options).await?),
-        Command::CompareReaders(options) => readers::compare(options).await,
-        Command::Growth(options) => growth::run(options).await,
+        Command::CompareReaders(options) => readers::compare(options, threads).await,
+        Command::Growth(options) => growth::run(options, threads).await,
         Command::Reconcile(options) => print(&reconcile::run(options).await?),
-        Command::CompareReconcile(options) => reconcile::compare(options).await,
+        Command::CompareReconcile(options) => reconcile::compare(options, threads).await,
+    }
+}
+
+/// Reads how many runs there shall be.
+///
+/// # Errors
+/// When it is no number, or zero, which has no median.
+pub fn at_least_once(text: &str) -> Result<usize> {
+    match text.parse()? {
+        0 => Err("at least one run is needed".into()),
+        rounds => Ok(rounds),
     }
 }
 

@@ -1,9 +1,11 @@
 //! Informers of kubewright, kube-rs and client-go side by side, against a server that answers as fast as they read.
 use crate::Result;
+use crate::cli::at_least_once;
 use crate::connect::{Server, Strategy};
 use crate::contest::{self, Contender, Contest, Encoding};
 use crate::objects::{ObjectKind, SEED};
 use crate::peers::Programs;
+use crate::threads::Threads;
 
 /// What to compare.
 #[derive(clap::Args, Clone, Debug)]
@@ -15,7 +17,7 @@ pub struct Options {
     #[arg(long, default_value_t = 20_000)]
     events: usize,
     /// Runs of each, of which the median counts
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, default_value_t = 3, value_parser = at_least_once)]
     rounds: usize,
     /// Handlers that every event is delivered to; kube-rs has no such thing, and is left out above one
     #[arg(long, default_value_t = 1)]
@@ -35,8 +37,8 @@ pub struct Options {
 ///
 /// # Errors
 /// When one of them can not be built or run.
-pub async fn run(options: Options) -> Result<()> {
-    let programs = Programs::build().await?;
+pub async fn run(options: Options, threads: Threads) -> Result<()> {
+    let programs = Programs::build(threads).await?;
     let mut contenders = vec![Contender::Kubewright, Contender::KubeRs, Contender::ClientGo(Encoding::Json)];
     contenders.retain(|contender| options.handlers == 1 || *contender != Contender::KubeRs);
     let kinds = ObjectKind::ALL.into_iter().filter(|kind| options.kind.is_none_or(|only| only == *kind));

@@ -80,7 +80,10 @@ impl Server {
     /// When there is no such kubeconfig, or the URL is none.
     pub async fn client(&self) -> Result<Client> {
         match &self.url {
-            Some(url) => Ok(Client::from_config(kube::Config::new(url.parse()?))?),
+            Some(url) => {
+                let uri = url.parse().map_err(|error| format!("--url {url}: {error}"))?;
+                Ok(Client::from_config(kube::Config::new(uri))?)
+            }
             None => {
                 let options = ConfigOptions { kubeconfig: self.kubeconfig.clone(), ..ConfigOptions::default() };
                 Ok(Client::from_options(&options).await?)

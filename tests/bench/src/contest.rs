@@ -190,7 +190,7 @@ impl Contest<'_> {
         };
         let server_seconds = || self.server_process.map_or(0.0, cpu_seconds);
         let before = server_seconds();
-        let record = serde_json::from_value(self.programs.run(contender.peer(), &arguments).await?)?;
+        let record = self.programs.run(contender.peer(), &arguments).await?;
         Ok(Line {
             peer: contender.peer(),
             encoding: contender.encoding(),
@@ -272,7 +272,7 @@ fn entries(lines: &[Line], figures: &[&Figure]) -> Vec<Entry> {
     let entry = |(contender, strategy)| {
         let own = lines.iter().filter(|line| (line.contender(), line.strategy) == (contender, strategy));
         let own: Vec<&Line> = own.collect();
-        let median = |figure: &&Figure| table::median(&own.iter().map(|line| (figure.of)(line)).collect::<Vec<_>>());
+        let median = |figure: &&Figure| table::median(own.iter().map(|line| (figure.of)(line)));
         Entry { contender, strategy, medians: figures.iter().map(median).collect() }
     };
     who.into_iter().map(entry).collect()
@@ -291,11 +291,10 @@ fn ratios(entries: &[Entry], figures: &[&Figure], peer: Contender) -> Vec<Vec<St
         };
         let ratios = (0..figures.len()).map(|at| {
             let (ours, theirs) = (best(Contender::Kubewright, at), best(peer, at));
-            let ratio = match figures[at].better {
+            table::times(match figures[at].better {
                 Better::Less => theirs / ours,
                 Better::More => ours / theirs,
-            };
-            format!("{} ×", table::number(ratio))
+            })
         });
         [format!("better than {}", peer.name()), name.to_owned()].into_iter().chain(ratios).collect()
     };

@@ -2,12 +2,14 @@
 use std::path::PathBuf;
 
 use crate::Result;
+use crate::cli::at_least_once;
 use crate::connect::{Server, Strategy};
 use crate::contest::{Contender, Contest, Encoding, Line};
 use crate::informer::Record;
 use crate::objects::{ObjectKind, SEED};
 use crate::peers::{Peer, Programs};
 use crate::plot::{Panel, Series};
+use crate::threads::Threads;
 use crate::{plot, table};
 
 /// What to measure.
@@ -23,7 +25,7 @@ pub struct Options {
     #[arg(long, default_value = "pods")]
     kind: ObjectKind,
     /// Runs of each, of which the median counts
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = at_least_once)]
     rounds: usize,
     /// Where to draw the plot
     #[arg(long)]
@@ -40,26 +42,25 @@ pub struct Options {
 ///
 /// # Errors
 /// When one of them can not be built or run, or the plot can not be written.
-pub async fn run(options: Options) -> Result<()> {
+pub async fn run(options: Options, threads: Threads) -> Result<()> {
     let lines = match &options.from {
         Some(path) => {
-            let text = std::fs::read_to_string(path)?;
-            text.lines()
-                .filter(|line| line.starts_with('{'))
-                .map(serde_json::from_str)
-                .collect::<std::result::Result<_, _>>()?
+            let text = std::fs::read_to_string(path).map_err(|error| format!("read {}: {error}", path.display()))?;
+            let lines = text.lines().filter(|line| line.starts_with('{'));
+            lines.map(serde_json::from_str).collect::<std::result::Result<_, _>>()?
         }
-        None => measure(&options).await?,
+        None => measure(&options, threads).await?,
     };
     if let Some(path) = &options.plot {
-        std::fs::write(path, draw(&lines, options.kind.plural(), &options.note))?;
+        let svg = draw(&lines, options.kind, &options.note);
+        std::fs::write(path, svg).map_err(|error| format!("write {}: {error}", path.display()))?;
         eprintln!("drawn: {}", path.display());
     }
     Ok(())
 }
 
-async fn measure(options: &Options) -> Result<Vec<Line>> {
-    let programs = Programs::build().await?;
+async fn measure(options: &Options, threads: Threads) -> Result<Vec<Line>> {
+    let programs = Programs::build(threads).await?;
     let mut lines = Vec::new();
     for objects in &options.objects {
         let server = programs.serve(*objects, SEED, options.kind).await?;
@@ -81,16 +82,17 @@ async fn measure(options: &Options) -> Result<Vec<Line>> {
     Ok(lines)
 }
 
-fn draw(lines: &[Line], kind: &str, note: &str) -> String {
+fn draw(lines: &[Line], kind: ObjectKind, note: &str) -> String {
     let panel = |title: &str, figure: fn(&Record) -> f64| {
         let series = [Peer::Kubewright, Peer::KubeRs, Peer::ClientGo].into_iter().map(|peer| {
-            let own: Vec<&Record> = lines.iter().filter(|line| line.peer == peer).map(|line| &line.record).collect();
+            let own = lines.iter().filter(|line| (line.kind, line.peer) == (kind, peer));
+            let own: Vec<&Record> = own.map(|line| &line.record).collect();
             let mut counts: Vec<usize> = own.iter().map(|record| record.objects).collect();
             counts.sort_unstable();
             counts.dedup();
             let middle = |count: usize| {
-                let runs: Vec<f64> = own.iter().filter(|run| run.objects == count).map(|run| figure(run)).collect();
-                (count as f64, table::median(&runs))
+                let runs = own.iter().filter(|run| run.objects == count);
+                (count as f64, table::median(runs.map(|run| figure(run))))
             };
             Series { name: peer.name(), points: counts.into_iter().map(middle).collect() }
         });
@@ -98,5 +100,5 @@ fn draw(lines: &[Line], kind: &str, note: &str) -> String {
     };
     let memory = panel("resident memory, MiB", |record| record.rss_bytes_settled as f64 / f64::from(1 << 20));
     let time = panel("initial sync, seconds", |record| record.sync_seconds);
-    plot::render(&[memory, time], &format!("number of {kind}"), note)
+    plot::render(&[memory, time], &format!("number of {}", kind.plural()), note)
 }

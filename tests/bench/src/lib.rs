@@ -36,6 +36,8 @@ pub mod server;
 
 pub mod table;
 
+pub mod threads;
+
 pub mod widget;
 
 pub use cli::main;

@@ -2,12 +2,14 @@
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use serde::de::DeserializeOwned;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
 use crate::Result;
 use crate::objects::ObjectKind;
 use crate::server::Serving;
+use crate::threads::Threads;
 
 /// Who is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -39,6 +41,8 @@ impl Peer {
 #[derive(Clone, Debug)]
 pub struct Programs {
     own: PathBuf,
+    /// What ours is told about its runtime.
+    threads: Threads,
     kube_rs: PathBuf,
     /// `None` where there is no Go.
     go: Option<PathBuf>,
@@ -48,8 +52,11 @@ impl Programs {
     /// Builds the peers in release mode, those in Go into `target/bench`. Without Go they are left out, and said to be.
     ///
     /// # Errors
-    /// When a build fails.
-    pub async fn build() -> Result<Self> {
+    /// When a build fails, and when this program itself is not built in release mode.
+    pub async fn build(threads: Threads) -> Result<Self> {
+        if cfg!(debug_assertions) {
+            return Err("this build is not optimised, and the peers are: use `cargo run --release -p bench`".into());
+        }
         let own = std::env::current_exe()?;
         let source = Path::new(env!("CARGO_MANIFEST_DIR"));
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
@@ -60,7 +67,7 @@ impl Programs {
         succeed(build.arg("--target-dir").arg(&target).current_dir(source)).await?;
         let go = target.join("bench").join("clientgo");
         let go = if build_go(&source.join("peers/client-go"), &go).await? { Some(go) } else { None };
-        Ok(Self { kube_rs: target.join("release").join("bench-kube-rs"), own, go })
+        Ok(Self { kube_rs: target.join("release").join("bench-kube-rs"), own, threads, go })
     }
 
     /// Says whether the peer can be run.
@@ -72,13 +79,18 @@ impl Programs {
     ///
     /// # Errors
     /// When it fails, or prints something else.
-    pub async fn run(&self, peer: Peer, arguments: &[&str]) -> Result<serde_json::Value> {
+    pub async fn run<T: DeserializeOwned>(&self, peer: Peer, arguments: &[&str]) -> Result<T> {
         let program = match peer {
             Peer::Kubewright => &self.own,
             Peer::KubeRs => &self.kube_rs,
             Peer::ClientGo | Peer::ControllerRuntime => self.go.as_ref().ok_or("Go is missing")?,
         };
-        let output = Command::new(program).args(arguments).stderr(Stdio::inherit()).kill_on_drop(true).output().await?;
+        let mut command = Command::new(program);
+        command.args(arguments).stderr(Stdio::inherit()).kill_on_drop(true);
+        if peer == Peer::Kubewright {
+            command.args(self.threads.arguments());
+        }
+        let output = command.output().await.map_err(|error| format!("run {}: {error}", program.display()))?;
         if !output.status.success() {
             return Err(format!("{} {}: {}", peer.name(), arguments.join(" "), output.status).into());
         }
@@ -139,6 +151,7 @@ async fn build_go(source: &Path, output: &Path) -> Result<bool> {
 }
 
 async fn succeed(command: &mut Command) -> Result<()> {
-    let status = command.stdout(Stdio::null()).kill_on_drop(true).status().await?;
+    let status = command.stdout(Stdio::null()).kill_on_drop(true).status().await;
+    let status = status.map_err(|error| format!("run {:?}: {error}", command.as_std().get_program()))?;
     if status.success() { Ok(()) } else { Err(format!("{:?}: {status}", command.as_std()).into()) }
 }

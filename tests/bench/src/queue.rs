@@ -6,8 +6,10 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::Result;
+use crate::cli::{at_least_once, print};
 use crate::peers::{Peer, Programs};
 use crate::table;
+use crate::threads::Threads;
 
 /// Distinct keys of the large measurement.
 const KEYS: usize = 1_000_000;
@@ -29,7 +31,7 @@ pub struct Options {
     #[arg(long)]
     peers: bool,
     /// Runs, of which the median counts
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 5, value_parser = at_least_once)]
     rounds: usize,
 }
 
@@ -66,14 +68,14 @@ struct Peers {
 ///
 /// # Errors
 /// When the peers are asked for and can not be built or run.
-pub async fn run(options: Options) -> Result<()> {
-    let programs = if options.peers { Some(Programs::build().await?) } else { None };
+pub async fn run(options: Options, threads: Threads) -> Result<()> {
+    let programs = if options.peers { Some(Programs::build(threads).await?) } else { None };
     let programs = programs.filter(|programs| programs.has(Peer::ClientGo));
     let (mut ours, mut client_go, mut controller_runtime) = (Vec::new(), Vec::new(), Vec::new());
-    for _ in 0..options.rounds.max(1) {
+    for _ in 0..options.rounds {
         ours.push(measure().await);
         if let Some(programs) = &programs {
-            let peers: Peers = serde_json::from_value(programs.run(Peer::ClientGo, &["queue"]).await?)?;
+            let peers: Peers = programs.run(Peer::ClientGo, &["queue"]).await?;
             client_go.push(peers.client_go);
             controller_runtime.push(peers.controller_runtime);
         }
@@ -82,7 +84,7 @@ pub async fn run(options: Options) -> Result<()> {
         .is_some()
         .then(|| Peers { client_go: middle(&client_go), controller_runtime: middle(&controller_runtime) });
     let ours = middle(&ours);
-    crate::cli::print(&Line { ours, keys: KEYS, rounds: options.rounds.max(1), peers })?;
+    print(&Line { ours, keys: KEYS, rounds: options.rounds, peers })?;
     if let Some(peers) = peers {
         println!("\n{}", table::render(&rows(&ours, &peers)));
     }
@@ -181,7 +183,7 @@ fn nanoseconds_each(time: Duration, count: usize) -> f64 {
 }
 
 fn middle(records: &[Record]) -> Record {
-    let median = |figure: fn(&Record) -> f64| table::median(&records.iter().map(figure).collect::<Vec<_>>());
+    let median = |figure: fn(&Record) -> f64| table::median(records.iter().map(figure));
     Record {
         add_get_done_ns_1m: median(|record| record.add_get_done_ns_1m),
         add_get_done_ns_steady: median(|record| record.add_get_done_ns_steady),
@@ -200,8 +202,7 @@ fn rows(ours: &Record, peers: &Peers) -> Vec<Vec<String>> {
             theirs.add_get_done_ns_steady / ours.add_get_done_ns_steady,
             theirs.worst_wait_ratio / ours.worst_wait_ratio,
         ];
-        let cells = ratios.map(|ratio| format!("{} ×", table::number(ratio)));
-        std::iter::once(format!("better than {name}")).chain(cells).collect::<Vec<_>>()
+        std::iter::once(format!("better than {name}")).chain(ratios.map(table::times)).collect::<Vec<_>>()
     };
     let head = ["", "add + get + done, 1,000,000 keys, ns", "1,000 keys in turn, ns", "worst wait ratio"];
     vec![

@@ -11,11 +11,13 @@ use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, timeout};
 
 use crate::Result;
+use crate::cli::{at_least_once, print};
 use crate::connect::{self, Server, Strategy};
 use crate::informer::SYNC_LIMIT;
 use crate::objects::{ObjectKind, SEED};
 use crate::peers::{Peer, Programs};
 use crate::table;
+use crate::threads::Threads;
 
 /// Reads of each sort.
 pub const READS: usize = 20_000;
@@ -102,7 +104,7 @@ pub struct CompareOptions {
     #[arg(long, default_value_t = 50_000)]
     objects: usize,
     /// Runs of each, of which the median counts
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, default_value_t = 3, value_parser = at_least_once)]
     rounds: usize,
 }
 
@@ -119,20 +121,20 @@ struct Line {
 ///
 /// # Errors
 /// When one of them can not be built or run.
-pub async fn compare(options: CompareOptions) -> Result<()> {
-    let programs = Programs::build().await?;
+pub async fn compare(options: CompareOptions, threads: Threads) -> Result<()> {
+    let programs = Programs::build(threads).await?;
     let server = programs.serve(options.objects, SEED, ObjectKind::Pods).await?;
     let url = server.serving.url.as_str();
     let contenders = [Peer::Kubewright, Peer::KubeRs, Peer::ClientGo];
     let mut runs: [Vec<Record>; 3] = Default::default();
-    for _ in 0..options.rounds.max(1) {
+    for _ in 0..options.rounds {
         for (peer, runs) in contenders.into_iter().zip(&mut runs) {
             if programs.has(peer) {
                 let arguments =
                     if peer == Peer::Kubewright { vec!["readers", "--url", url] } else { vec!["readers", url] };
-                let record = serde_json::from_value(programs.run(peer, &arguments).await?)?;
+                let record = programs.run(peer, &arguments).await?;
                 let line = Line { peer, seed: SEED, record };
-                crate::cli::print(&line)?;
+                print(&line)?;
                 runs.push(line.record);
             }
         }
@@ -140,7 +142,7 @@ pub async fn compare(options: CompareOptions) -> Result<()> {
     let mut rows = vec![std::iter::once("").chain(contenders.map(Peer::name)).map(str::to_owned).collect::<Vec<_>>()];
     for (name, figure) in FIGURES {
         let cell = |runs: &Vec<Record>| {
-            let value = table::median(&runs.iter().map(figure).collect::<Vec<_>>());
+            let value = table::median(runs.iter().map(figure));
             if value > 0.0 { table::number(value) } else { table::number(f64::NAN) }
         };
         rows.push(std::iter::once(name.to_owned()).chain(runs.iter().map(cell)).collect());

@@ -12,11 +12,13 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
 use crate::Result;
+use crate::cli::{at_least_once, print};
 use crate::connect::{self, Server};
 use crate::latency::{Latencies, Summary};
 use crate::objects::{ObjectKind, SEED};
 use crate::peers::{Peer, Programs};
 use crate::table;
+use crate::threads::Threads;
 use crate::widget::Widget;
 
 /// How long the first reconcile of every object may take.
@@ -28,8 +30,9 @@ pub const EVENTS_PER_SECOND: u32 = 1_000;
 /// What to measure.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Options {
-    #[command(flatten)]
-    server: Server,
+    /// URL of a server of prepared widgets, which is asked for events
+    #[arg(long)]
+    url: String,
     /// What a reconcile reads of its object
     #[arg(long, default_value = "metadata")]
     read: Read,
@@ -131,7 +134,7 @@ impl Progress {
 /// # Errors
 /// When the server can not be reached or does not answer as it should.
 pub async fn run(options: Options) -> Result<Record> {
-    let client = options.server.client().await?;
+    let client = Server::at(&options.url).client().await?;
     let before = connect::count(&client, "/apis/bench.example.com/v1/widgets").await?;
     let progress = Arc::new(Progress::new(before.objects, options.events));
     let factory = InformerFactory::new(client.clone());
@@ -183,7 +186,7 @@ pub struct CompareOptions {
     #[arg(long, default_value_t = 2)]
     workers: usize,
     /// Runs of each, of which the median counts
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, default_value_t = 3, value_parser = at_least_once)]
     rounds: usize,
 }
 
@@ -201,8 +204,8 @@ struct Line {
 ///
 /// # Errors
 /// When one of them can not be built or run.
-pub async fn compare(options: CompareOptions) -> Result<()> {
-    let programs = Programs::build().await?;
+pub async fn compare(options: CompareOptions, threads: Threads) -> Result<()> {
+    let programs = Programs::build(threads).await?;
     let server = programs.serve(options.objects, SEED, ObjectKind::Widgets).await?;
     let url = server.serving.url.as_str();
     let (events, workers) = (options.events.to_string(), options.workers.to_string());
@@ -216,11 +219,11 @@ pub async fn compare(options: CompareOptions) -> Result<()> {
         (Peer::ControllerRuntime, Read::Spec, peer),
     ];
     let mut runs: Vec<Vec<Record>> = vec![Vec::new(); contenders.len()];
-    for _ in 0..options.rounds.max(1) {
+    for _ in 0..options.rounds {
         for ((peer, read, arguments), runs) in contenders.iter().zip(&mut runs) {
             if programs.has(*peer) {
-                let record = serde_json::from_value(programs.run(*peer, arguments).await?)?;
-                crate::cli::print(&Line { peer: *peer, read: read.name(), seed: SEED, record })?;
+                let record = programs.run(*peer, arguments).await?;
+                print(&Line { peer: *peer, read: read.name(), seed: SEED, record })?;
                 runs.push(record);
             }
         }
@@ -231,8 +234,7 @@ pub async fn compare(options: CompareOptions) -> Result<()> {
 }
 
 fn rows(names: impl Iterator<Item = String>, runs: &[Vec<Record>]) -> Vec<Vec<String>> {
-    let median =
-        |runs: &[Record], figure: fn(&Record) -> f64| table::median(&runs.iter().map(figure).collect::<Vec<_>>());
+    let median = |runs: &[Record], figure: fn(&Record) -> f64| table::median(runs.iter().map(figure));
     let rate = |runs: &[Record]| median(runs, |record| record.reconciles_per_second);
     let head = ["", "reconciles/s", "of ours, metadata", "of ours, spec", "p50 ms", "p99 ms"];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
@@ -240,8 +242,8 @@ fn rows(names: impl Iterator<Item = String>, runs: &[Vec<Record>]) -> Vec<Vec<St
         rows.push(vec![
             name,
             table::number(rate(own)),
-            format!("{} ×", table::number(rate(&runs[0]) / rate(own))),
-            format!("{} ×", table::number(rate(&runs[1]) / rate(own))),
+            table::times(rate(&runs[0]) / rate(own)),
+            table::times(rate(&runs[1]) / rate(own)),
             table::number(median(own, |record| record.latency_p50_seconds) * 1e3),
             table::number(median(own, |record| record.latency_p99_seconds) * 1e3),
         ]);

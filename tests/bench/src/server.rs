@@ -69,7 +69,8 @@ pub async fn run(options: Options) -> Result<()> {
     let kinds = ObjectKind::ALL.into_iter().filter(|kind| options.kind.is_none_or(|only| only == *kind));
     let kinds: Vec<_> = kinds.map(|kind| Arc::new(Collection::new(kind, options.objects, options.seed))).collect();
     let mean_bytes = kinds.iter().map(|kind| (kind.kind.plural().to_owned(), kind.mean_bytes())).collect();
-    let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, options.port))).await?;
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, options.port));
+    let listener = TcpListener::bind(address).await.map_err(|error| format!("listen on {address}: {error}"))?;
     let url = format!("http://{}", listener.local_addr()?);
     let serving = Serving { url, objects: options.objects, seed: options.seed, mean_bytes };
     println!("{}", serde_json::to_string(&serving)?);

@@ -26,8 +26,8 @@ pub fn render(rows: &[Vec<String>]) -> String {
 }
 
 /// Returns the middle one of what several runs measured; the lower middle of an even number.
-pub fn median(values: &[f64]) -> f64 {
-    let mut values = values.to_vec();
+pub fn median(values: impl IntoIterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.into_iter().collect();
     values.sort_by(f64::total_cmp);
     values.get(values.len().saturating_sub(1) / 2).copied().unwrap_or(f64::NAN)
 }
@@ -56,6 +56,11 @@ pub fn number(value: f64) -> String {
     format!("{value:.places$}")
 }
 
+/// Writes how many times better one is than another; nothing where one of them was too little to measure.
+pub fn times(ratio: f64) -> String {
+    if ratio.is_finite() { format!("{} ×", number(ratio)) } else { number(ratio) }
+}
+
 #[test]
 fn tables_are_markdown() {
     let rows = [vec!["a".to_owned(), "b".to_owned()], vec!["long".to_owned(), "1".to_owned()]];
@@ -69,10 +74,11 @@ fn numbers_are_short() {
         assert_eq!(number(value), text);
     }
     assert_eq!(number(f64::NAN), "–");
+    assert_eq!([times(1.5), times(1.0 / 0.0)], ["1.50 ×", "–"]);
 }
 
 #[test]
 fn the_median_is_the_one_in_the_middle() {
-    assert_eq!([median(&[3.0, 1.0, 2.0]), median(&[4.0, 1.0])], [2.0, 1.0]);
-    assert!(median(&[]).is_nan());
+    assert_eq!([median([3.0, 1.0, 2.0]), median([4.0, 1.0])], [2.0, 1.0]);
+    assert!(median([]).is_nan());
 }

@@ -51,25 +51,19 @@ func informer(arguments []string) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if strategy == "list" {
-		os.Setenv("KUBE_FEATURE_WatchListClient", "false")
-	}
-	config, err := restConfig(server)
+	config, err := restConfig(server, encoding)
 	if err != nil {
 		return nil, err
-	}
-	if encoding == "protobuf" {
-		config.ContentType = runtime.ContentTypeProtobuf
 	}
 	client, object, err := restClient(config, kind)
 	if err != nil {
 		return nil, err
 	}
 	empty, idle := memoryNow(), cpuSeconds()
-	lw := cache.NewListWatchFromClient(client, kind, "", fields.Everything())
-	shared := cache.NewSharedIndexInformer(lw, object, 0, cache.Indexers{
-		cache.NamespaceIndex: cache.MetaNamespaceIndexFunc, "owner": byOwner, "field": byField,
-	})
+	shared, err := sharedInformer(client, object, kind, strategy)
+	if err != nil {
+		return nil, err
+	}
 	var seen atomic.Int64
 	var last atomic.Int64
 	done := make(chan struct{})
@@ -152,13 +146,36 @@ func byField(object any) ([]string, error) {
 // isURL tells a server of prepared objects from the path of a kubeconfig.
 func isURL(server string) bool { return strings.Contains(server, "://") }
 
-func restConfig(server string) (*rest.Config, error) {
+// sharedInformer has the indexes that kubewright's own measurement has.
+func sharedInformer(client cache.Getter, object runtime.Object, kind, strategy string) (cache.SharedIndexInformer, error) {
+	switch strategy {
+	case "stream":
+	case "list":
+		// client-go has no other way to say it.
+		os.Setenv("KUBE_FEATURE_WatchListClient", "false")
+	default:
+		return nil, fmt.Errorf("%s is neither stream nor list", strategy)
+	}
+	lw := cache.NewListWatchFromClient(client, kind, "", fields.Everything())
+	return cache.NewSharedIndexInformer(lw, object, 0, cache.Indexers{
+		cache.NamespaceIndex: cache.MetaNamespaceIndexFunc, "owner": byOwner, "field": byField,
+	}), nil
+}
+
+func restConfig(server, encoding string) (*rest.Config, error) {
 	config := &rest.Config{Host: server}
 	if !isURL(server) {
 		var err error
 		if config, err = clientcmd.BuildConfigFromFlags("", server); err != nil {
 			return nil, err
 		}
+	}
+	switch encoding {
+	case "json":
+	case "protobuf":
+		config.ContentType = runtime.ContentTypeProtobuf
+	default:
+		return nil, fmt.Errorf("%s is neither json nor protobuf", encoding)
 	}
 	// Nothing here is to wait for a limit of the client's own.
 	config.QPS = -1
@@ -168,14 +185,17 @@ func restConfig(server string) (*rest.Config, error) {
 func restClient(config *rest.Config, kind string) (*rest.RESTClient, runtime.Object, error) {
 	scheme := runtime.NewScheme()
 	var object runtime.Object
-	if kind == "pods" {
+	switch kind {
+	case "pods":
 		if err := corev1.AddToScheme(scheme); err != nil {
 			return nil, nil, err
 		}
 		config.GroupVersion, config.APIPath, object = &corev1.SchemeGroupVersion, "/api", &corev1.Pod{}
-	} else {
+	case "widgets":
 		addWidgets(scheme)
 		config.GroupVersion, config.APIPath, object = &widgets, "/apis", &Widget{}
+	default:
+		return nil, nil, fmt.Errorf("%s are neither pods nor widgets", kind)
 	}
 	config.NegotiatedSerializer = serializer.NewCodecFactory(scheme).WithoutConversion()
 	client, err := rest.RESTClientFor(config)

@@ -3,14 +3,10 @@ package main
 import (
 	"context"
 	"errors"
-	"net/http"
-	"os"
-	"strings"
 	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
 	listers "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/tools/cache"
@@ -37,8 +33,7 @@ type readersRecord struct {
 
 // readers measures reads of a synced pod informer, and what they feel while it is listed again.
 func readers(url string) (any, error) {
-	os.Setenv("KUBE_FEATURE_WatchListClient", "false")
-	config, err := restConfig(url)
+	config, err := restConfig(url, "json")
 	if err != nil {
 		return nil, err
 	}
@@ -46,10 +41,10 @@ func readers(url string) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	lw := cache.NewListWatchFromClient(client, "pods", "", fields.Everything())
-	shared := cache.NewSharedIndexInformer(lw, object, 0, cache.Indexers{
-		cache.NamespaceIndex: cache.MetaNamespaceIndexFunc, "owner": byOwner, "field": byField,
-	})
+	shared, err := sharedInformer(client, object, "pods", "list")
+	if err != nil {
+		return nil, err
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	go shared.RunWithContext(ctx)
@@ -106,11 +101,9 @@ func perObject(values []string, query func(string) int) float64 {
 
 func relist(url string, shared cache.SharedIndexInformer) error {
 	before := shared.LastSyncResourceVersion()
-	answer, err := http.Post(strings.TrimSuffix(url, "/")+"/expire", "", nil)
-	if err != nil {
+	if err := post(url + "/expire"); err != nil {
 		return err
 	}
-	answer.Body.Close()
 	for shared.LastSyncResourceVersion() == before {
 		time.Sleep(time.Millisecond)
 	}

@@ -50,7 +50,7 @@ async fn run(arguments: &[&str]) -> bench::Result<()> {
         ["reconcile", server, events, workers] => {
             print(&controller::run(connect(server).await?, events.parse()?, workers.parse()?).await?)
         }
-        _ => Err("usage: see the head of main.rs".into()),
+        _ => Err(format!("what is {arguments:?}? See the head of peers/kube-rs/main.rs").into()),
     }
 }
 
@@ -67,11 +67,13 @@ async fn connect(server: &str) -> bench::Result<Client> {
 async fn informer(client: Client, kind: &str, strategy: &str, events: usize) -> bench::Result<Record> {
     let strategy = match strategy {
         "stream" => InitialListStrategy::StreamingList,
-        _ => InitialListStrategy::ListWatch,
+        "list" => InitialListStrategy::ListWatch,
+        other => return Err(format!("{other} is neither stream nor list").into()),
     };
     match kind {
         "pods" => reflect::<Pod>(client, strategy, events).await,
-        _ => reflect::<Widget>(client, strategy, events).await,
+        "widgets" => reflect::<Widget>(client, strategy, events).await,
+        other => Err(format!("{other} are neither pods nor widgets").into()),
     }
 }
 
