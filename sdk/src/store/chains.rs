@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
+use crate::wire::text::{Text, TextRef};
+
 use super::index::{BUILT_IN, Projection, Values};
 use super::walk::{ChainPlace, Paused};
-use crate::wire::text::{Text, TextRef};
 
 /// The number of nothing.
 pub(super) const NONE: u32 = u32::MAX;

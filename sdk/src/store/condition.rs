@@ -1,10 +1,11 @@
 //! What a read asks of objects, answered from metadata and indexes: nothing is unpacked for it.
 use kube::core::Expression;
 
+use crate::wire::text::{Text, TextRef};
+
 use super::contents::Contents;
 use super::index::BY_NAMESPACE;
 use super::record;
-use crate::wire::text::{Text, TextRef};
 
 /// One thing that is asked of an object.
 #[derive(Clone, Debug)]

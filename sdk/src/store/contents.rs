@@ -7,6 +7,7 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 
 use crate::resource::{ObjectKey, ResourceVersion};
 use crate::wire::head;
+use crate::wire::text::{Text, TextRef};
 
 use super::arena::{Arena, Place};
 use super::chains::{Indexes, Link, Members, NONE, grow};
@@ -19,7 +20,6 @@ use super::packed::Packed;
 use super::packing::Packing;
 use super::record;
 use super::walk::{Paused, SlabPlace};
-use crate::wire::text::{Text, TextRef};
 
 /// How much longer a whole record mostly is than a stored one, or less: its words are spelled out.
 const EXPANDED: usize = 384;
@@ -211,13 +211,20 @@ impl Contents {
         entries.filter(move |&entry| unconfirmed(&self.entries[entry as usize]))
     }
 
-    /// Stores an object, given as a whole record, with its index values.
-    pub(super) fn insert(&mut self, key: &ObjectKey, whole: &[u8], values: Vec<Values>, epoch: u32) {
+    /// Stores an object, given as a whole record, with its index values. The entry is that of its key, if there is one.
+    pub(super) fn insert(
+        &mut self,
+        key: &ObjectKey,
+        entry: Option<u32>,
+        whole: &[u8],
+        values: Vec<Values>,
+        epoch: u32,
+    ) {
         let mut record = std::mem::take(&mut self.scratch);
         record.clear();
         record::intern(whole, &mut self.names, &mut record);
         self.stamp = self.stamp.wrapping_add(1);
-        let at = match self.find(key) {
+        let at = match entry {
             Some(at) => {
                 record::release(self.records.get(self.entries[at as usize].place), &mut self.names);
                 self.replace(at, &record);

@@ -95,6 +95,14 @@ impl Envelope {
         }
     }
 
+    /// Returns its metadata as it travels and is stored.
+    pub(super) fn head(&self) -> &[u8] {
+        match &self.source {
+            Source::Raw(object) => object.head(),
+            Source::Packed { packed, .. } => packed.view().record(),
+        }
+    }
+
     /// Returns its metadata, without unpacking the rest.
     pub(crate) fn metadata(&self) -> &Metadata {
         match &self.source {

@@ -99,13 +99,7 @@ impl Differ {
 
     /// Finds where to go on behind bytes that differ: an empty run at the end where nothing is found.
     fn next(&mut self, like: &[u8], text: &[u8], done: Run) -> Run {
-        let found = (done.text + 1..text.len()).map_while(|at| {
-            let same = done.like + (at - done.text);
-            let bytes = half_word(text, at)?;
-            let place = if half_word(like, same) == Some(bytes) { Some(same) } else { self.place(like, text, at) };
-            Some(place.map(|place| Run { like: place, text: at }))
-        });
-        let found = found.flatten().next();
+        let found = behind_value(like, text, done).or_else(|| self.search(like, text, done));
         let Some(mut run) = found else {
             // No jump is written for a run that copies nothing.
             let literals = text.len() - done.text;
@@ -115,6 +109,17 @@ impl Differ {
             run = Run { like: run.like - 1, text: run.text - 1 };
         }
         run
+    }
+
+    /// Finds the next bytes that stand in the other text, too.
+    fn search(&mut self, like: &[u8], text: &[u8], done: Run) -> Option<Run> {
+        let found = (done.text + 1..text.len()).map_while(|at| {
+            let same = done.like + (at - done.text);
+            let bytes = half_word(text, at)?;
+            let place = if half_word(like, same) == Some(bytes) { Some(same) } else { self.place(like, text, at) };
+            Some(place.map(|place| Run { like: place, text: at }))
+        });
+        found.flatten().next()
     }
 
     /// Looks up where in the other text the bytes at a place of this one stand.
@@ -156,6 +161,13 @@ pub(super) fn read(like: &[u8], diff: &[u8], out: &mut Vec<u8>) -> bool {
         at += length;
     }
     literals.0.is_empty()
+}
+
+/// Goes on at the next quote of both, if the same bytes follow it: mostly a value differs and nothing else.
+fn behind_value(like: &[u8], text: &[u8], done: Run) -> Option<Run> {
+    let quote = |bytes: &[u8], from: usize| memchr::memchr(b'"', &bytes[from..]).map(|found| from + found);
+    let run = Run { like: quote(like, done.like)?, text: quote(text, done.text)? };
+    (word(text, run.text)? == word(like, run.like)?).then_some(run)
 }
 
 fn word(text: &[u8], at: usize) -> Option<u64> {

@@ -4,8 +4,10 @@
 //! exemplar, the others are stored as what sets them apart from it. Nobody says what a family is: an object is compared
 //! with what its last state was like, with what objects of its labels are like, and with what the last object was like.
 //! If it is not like any, it is the first of another family, as long as exemplars are a small part of the store.
-use std::collections::HashMap;
+use std::hash::BuildHasher;
 use std::sync::Arc;
+
+use hashbrown::{DefaultHashBuilder, HashMap};
 
 use crate::wire::head;
 
@@ -98,6 +100,7 @@ pub(super) struct Families {
     differ: Differ,
     /// What a label says, by hash.
     by_label: HashMap<u64, Learned>,
+    hasher: DefaultHashBuilder,
     /// What the last object was like.
     last: u16,
     /// The part of a text that differs where it is like its family.
@@ -131,6 +134,7 @@ impl Families {
             exemplars: Exemplars::default(),
             differ: Differ::default(),
             by_label: HashMap::new(),
+            hasher: DefaultHashBuilder::default(),
             last: NONE,
             usual: UNKNOWN,
             best: Vec::new(),
@@ -193,13 +197,17 @@ impl Families {
 
     /// Finds an exemplar that a text is like, and leaves the difference in `best`.
     fn nearest(&mut self, whole: &[u8], text: &[u8], before: u16) -> u16 {
-        let candidates = [before, self.relative(whole), self.last];
-        let mut nearest = NONE;
-        for (at, &candidate) in candidates.iter().enumerate() {
-            let Some(exemplar) = self.exemplars.get(candidate) else { continue };
-            if candidates[..at].contains(&candidate) {
+        let (mut tried, mut nearest) = ([NONE; 3], NONE);
+        for at in 0..tried.len() {
+            let candidate = match at {
+                0 => before,
+                1 => self.relative(whole),
+                _ => self.last,
+            };
+            let Some(exemplar) = self.exemplars.get(candidate).filter(|_| !tried.contains(&candidate)) else {
                 continue;
-            }
+            };
+            tried[at] = candidate;
             self.trial.clear();
             self.differ.write(candidate, exemplar, text, &mut self.trial);
             if nearest == NONE || self.trial.len() < self.best.len() {
@@ -216,7 +224,7 @@ impl Families {
     /// Returns what the labels of an object speak for; the fewer families have a label, the more it counts.
     fn relative(&self, whole: &[u8]) -> u16 {
         let mut votes = [(NONE, 0_u32); LABELS];
-        for hash in labels(whole) {
+        for hash in labels(&self.hasher, whole) {
             let Some(learned) = self.by_label.get(&hash) else { continue };
             let same = |(known, _): &&mut (u16, u32)| *known == learned.exemplar || *known == NONE;
             if let Some((known, votes)) = votes.iter_mut().find(same) {
@@ -230,7 +238,7 @@ impl Families {
         if self.by_label.len() >= MOST_LABELS {
             self.by_label.clear();
         }
-        for hash in labels(whole) {
+        for hash in labels(&self.hasher, whole) {
             let learned = self.by_label.entry(hash).or_insert(Learned { exemplar: number, count: 0 });
             *learned = Learned { exemplar: number, count: learned.count.saturating_add(1) };
         }
@@ -238,13 +246,8 @@ impl Families {
 }
 
 /// Returns hashes of the labels in a whole record.
-fn labels(whole: &[u8]) -> impl Iterator<Item = u64> {
-    use std::hash::{DefaultHasher, Hash, Hasher};
-    head::labels(whole).take(LABELS).map(|label| {
-        let mut hasher = DefaultHasher::new();
-        label.hash(&mut hasher);
-        hasher.finish()
-    })
+fn labels(hasher: &DefaultHashBuilder, whole: &[u8]) -> impl Iterator<Item = u64> {
+    head::labels(whole).take(LABELS).map(|label| hasher.hash_one(label))
 }
 
 #[cfg(test)]

@@ -3,9 +3,11 @@ use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use crate::wire::head;
+use crate::wire::text::Text;
+
 use super::Store;
 use super::decode::{DecodeError, Envelope};
-use crate::wire::text::Text;
 
 /// A handle to an index of one informer of `K`: there is no way to query an index that does not exist.
 pub struct Index<K> {
@@ -78,8 +80,8 @@ impl Projection {
         match self {
             Self::Function(function) => function(envelope, out)?,
             Self::Label(label) => {
-                let labels = &envelope.metadata().labels;
-                labels.iter().filter(|(key, _)| **key == **label).for_each(|(_, value)| out(value));
+                let labels = head::labels(envelope.head()).filter(|(key, _)| *key == label.as_bytes());
+                labels.filter_map(|(_, value)| std::str::from_utf8(value).ok()).for_each(out);
             }
             Self::Field(path) => {
                 let mut found = false;

@@ -7,6 +7,7 @@ use kube::core::{DynamicObject, PartialObjectMeta, Selector};
 use serde::de::DeserializeOwned;
 
 use crate::resource::{Kind, ObjectKey, ResourceType};
+use crate::wire::text::Text;
 use crate::wire::{Metadata, RawObject};
 
 use super::decode::{decode_as, decode_json, weigh_as};
@@ -14,7 +15,6 @@ use super::index::{BY_CONTROLLER, Index};
 use super::packed::PackedRef;
 use super::weight::Weight;
 use super::{Storage, Store};
-use crate::wire::text::Text;
 
 pub use super::decode::DecodeError;
 pub use super::memory::MemoryUsage;

@@ -55,15 +55,15 @@ pub(crate) struct Removed {
     pub(crate) final_state_known: bool,
 }
 
-/// What is stored under the key of an arriving object.
+/// What is stored under the key of an arriving object, and the entry: nobody moves it before the object is stored.
 enum Stored {
     Nothing,
     /// This very version, or a later one than the arriving; it is marked as listed now.
     Same,
     /// An earlier state of the object.
-    Earlier(Packed),
+    Earlier(Packed, u32),
     /// Another object.
-    Other(Packed),
+    Other(Packed, u32),
 }
 
 /// How many entries are looked at before the writer goes on with what arrived: under a millisecond of packing.
@@ -120,9 +120,9 @@ impl Writer {
         let key = envelope.key();
         // Whoever fails again comes back to the quarantine below; who does not is mended.
         let reported = self.store.release(key);
-        let before = match &stored {
-            Stored::Earlier(old) | Stored::Other(old) => old.view().packing().exemplar,
-            Stored::Nothing | Stored::Same => exemplars::NONE,
+        let (before, entry) = match &stored {
+            Stored::Earlier(old, entry) | Stored::Other(old, entry) => (old.view().packing().exemplar, Some(*entry)),
+            Stored::Nothing | Stored::Same => (exemplars::NONE, None),
         };
         let mut scratch = std::mem::take(&mut self.scratch);
         record::write(envelope.object(), &mut scratch);
@@ -139,7 +139,7 @@ impl Writer {
             let mut contents = self.store.write();
             // An index may have come meanwhile: without its values the object would be missing from it.
             if contents.indexes.projections().len() == values.len() {
-                contents.insert(key, &scratch.whole, values, self.parts.epoch());
+                contents.insert(key, entry, &scratch.whole, values, self.parts.epoch());
                 let stamp = contents.last_stamp();
                 let decoded = self.store.hot.remove(key);
                 if let Some(version) = self.parts.moved(&envelope.object().version()) {
@@ -156,8 +156,8 @@ impl Writer {
         self.train_first(training::FIRST_OBJECTS);
         match stored {
             Stored::Nothing | Stored::Same => Put::Added,
-            Stored::Earlier(old) => Put::Updated { old: Envelope::packed(old) },
-            Stored::Other(old) => Put::Recreated { old: Envelope::packed(old) },
+            Stored::Earlier(old, _) => Put::Updated { old: Envelope::packed(old) },
+            Stored::Other(old, _) => Put::Recreated { old: Envelope::packed(old) },
         }
     }
 
@@ -240,11 +240,11 @@ impl Writer {
         let Some(entry) = contents.find(object.key()) else { return Stored::Nothing };
         let head = Head::parse(contents.record(entry));
         if !head.has_uid_of(&new) {
-            return Stored::Other(contents.copy(entry));
+            return Stored::Other(contents.copy(entry), entry);
         }
         let same = !new.has_no_version() && head.has_version_of(&new);
         if !same && !self.is_outdated(&head, &new.version(), &contents.version) {
-            return Stored::Earlier(contents.copy(entry));
+            return Stored::Earlier(contents.copy(entry), entry);
         }
         contents.confirm(entry, self.parts.epoch());
         Stored::Same

@@ -40,9 +40,9 @@ impl<'a> Event<'a> {
         let (mut r#type, mut object) = (None, None);
         scanner.members(|scanner, _, name| {
             match &*name {
-                "type" if r#type.is_none() => r#type = Some(EventType::of(&scanner.string()?)),
-                "object" if object.is_none() => object = Some(Scanned::scan(scanner, models)?),
-                "type" | "object" => {
+                b"type" if r#type.is_none() => r#type = Some(EventType::of(&scanner.string()?)),
+                b"object" if object.is_none() => object = Some(Scanned::scan(scanner, models)?),
+                b"type" | b"object" => {
                     return Err(Error::Malformed { problem: "a member of the event stands twice", at: scanner.at() });
                 }
                 _ => {

@@ -8,7 +8,7 @@ use crate::resource::{ObjectKey, OwnerReference, ResourceVersion};
 
 use super::Metadata;
 use super::compact::{Cursor, write_bytes, write_number};
-use super::text::{Text, TextRef, Version, write_uuid};
+use super::text::{self, TextRef, Version, parse_uuid, write_uuid};
 
 /// The uid is a UUID of 16 bytes.
 const UUID: u8 = 1;
@@ -101,59 +101,63 @@ impl<'a> Head<'a> {
     }
 }
 
+/// A text as it is scanned: UTF-8.
+pub(super) type Text<'a> = Cow<'a, [u8]>;
+
 /// What a head is written of.
 #[derive(Debug, Default)]
 pub(super) struct Source<'a> {
-    pub(super) name: Option<Cow<'a, str>>,
-    pub(super) namespace: Option<Cow<'a, str>>,
-    pub(super) uid: Option<Cow<'a, str>>,
-    pub(super) version: Option<Cow<'a, str>>,
+    pub(super) name: Option<Text<'a>>,
+    pub(super) namespace: Option<Text<'a>>,
+    pub(super) uid: Option<Text<'a>>,
+    pub(super) version: Option<Text<'a>>,
     pub(super) generation: Option<i64>,
     pub(super) deleting: bool,
     /// Sorted by key.
-    pub(super) labels: Vec<(Cow<'a, str>, Cow<'a, str>)>,
-    pub(super) finalizers: Vec<Cow<'a, str>>,
+    pub(super) labels: Vec<(Text<'a>, Text<'a>)>,
+    pub(super) finalizers: Vec<Text<'a>>,
     pub(super) owners: Vec<Owner<'a>>,
 }
 
 /// An owner reference as it is read.
 #[derive(Debug, Default)]
 pub(super) struct Owner<'a> {
-    pub(super) api_version: Option<Cow<'a, str>>,
-    pub(super) kind: Option<Cow<'a, str>>,
-    pub(super) name: Option<Cow<'a, str>>,
-    pub(super) uid: Option<Cow<'a, str>>,
+    pub(super) api_version: Option<Text<'a>>,
+    pub(super) kind: Option<Text<'a>>,
+    pub(super) name: Option<Text<'a>>,
+    pub(super) uid: Option<Text<'a>>,
     pub(super) controller: bool,
 }
 
 impl Source<'_> {
     /// Appends the head.
     pub(super) fn write(&self, out: &mut Vec<u8>) {
-        let (uid, version) = (TextRef::of(text(&self.uid)), Version::of(text(&self.version)));
+        let (uid, version) = (words_of(&self.uid), words_of(&self.version));
+        let (uuid, number) = (parse_uuid(uid), std::str::from_utf8(version).map_or(Version::Other(""), Version::of));
         let flag = |flag: u8, set: bool| if set { flag } else { 0 };
         out.push(
-            flag(UUID, matches!(uid, TextRef::Uuid(_)))
-                | flag(NUMBER, matches!(version, Version::Number(_)))
+            flag(UUID, uuid.is_some())
+                | flag(NUMBER, matches!(number, Version::Number(_)))
                 | flag(GENERATION, self.generation.is_some())
                 | flag(DELETING, self.deleting),
         );
         out.extend([0; RESERVED]);
-        let (namespace, name) = (text(&self.namespace), text(&self.name));
-        let slash = if namespace.is_empty() { "" } else { "/" };
+        let (namespace, name) = (words_of(&self.namespace), words_of(&self.name));
+        let slash: &[u8] = if namespace.is_empty() { b"" } else { b"/" };
         write_number(out, (namespace.len() + slash.len() + name.len()) as u64);
-        [namespace, slash, name].into_iter().for_each(|part| out.extend_from_slice(part.as_bytes()));
-        write_uid(out, uid);
-        match version {
+        [namespace, slash, name].into_iter().for_each(|part| out.extend_from_slice(part));
+        write_uid(out, uuid, uid);
+        match number {
             Version::Number(number) => write_number(out, number),
-            Version::Other(text) => write_bytes(out, text.as_bytes()),
+            Version::Other(_) => write_bytes(out, version),
         }
         if let Some(generation) = self.generation {
             write_number(out, generation as u64);
         }
         write_number(out, self.labels.len() as u64);
-        self.labels.iter().for_each(|(key, value)| write_words(out, key.as_bytes(), value.as_bytes()));
+        self.labels.iter().for_each(|(key, value)| write_words(out, key, value));
         write_number(out, self.finalizers.len() as u64);
-        self.finalizers.iter().for_each(|finalizer| write_words(out, finalizer.as_bytes(), b""));
+        self.finalizers.iter().for_each(|finalizer| write_words(out, finalizer, b""));
         write_number(out, self.owners.len() as u64);
         self.owners.iter().for_each(|owner| owner.write(out));
     }
@@ -161,30 +165,42 @@ impl Source<'_> {
 
 impl Owner<'_> {
     fn write(&self, out: &mut Vec<u8>) {
-        let group = self.api_version.as_deref().and_then(|version| version.split_once('/'));
+        let version = words_of(&self.api_version);
+        let group = &version[..memchr::memchr(b'/', version).unwrap_or_default()];
         out.push(if self.controller { CONTROLLER } else { 0 });
-        write_words(out, group.map_or("", |(group, _)| group).as_bytes(), text(&self.kind).as_bytes());
+        write_words(out, group, words_of(&self.kind));
         write_number(out, 0);
-        write_bytes(out, text(&self.name).as_bytes());
-        write_owner_uid(out, TextRef::of(text(&self.uid)));
+        write_bytes(out, words_of(&self.name));
+        let uid = words_of(&self.uid);
+        let uuid = parse_uuid(uid);
+        out.push(u8::from(uuid.is_some()));
+        write_uid(out, uuid, uid);
     }
 }
 
-fn text<'a>(text: &'a Option<Cow<'_, str>>) -> &'a str {
+fn words_of<'a>(text: &'a Option<Text<'_>>) -> &'a [u8] {
     text.as_deref().unwrap_or_default()
 }
 
-fn write_uid(out: &mut Vec<u8>, uid: TextRef<'_>) {
-    match uid {
-        TextRef::Uuid(bytes) => out.extend_from_slice(&bytes),
-        TextRef::Other(text) => write_bytes(out, text.as_bytes()),
+fn write_uid(out: &mut Vec<u8>, uuid: Option<[u8; 16]>, text: &[u8]) {
+    match uuid {
+        Some(bytes) => out.extend_from_slice(&bytes),
+        None => write_bytes(out, text),
     }
 }
 
 /// Appends a uid behind a byte that says of which form it is.
 pub(crate) fn write_owner_uid(out: &mut Vec<u8>, uid: TextRef<'_>) {
-    out.push(u8::from(matches!(uid, TextRef::Uuid(_))));
-    write_uid(out, uid);
+    match uid {
+        TextRef::Uuid(bytes) => {
+            out.push(1);
+            out.extend_from_slice(&bytes);
+        }
+        TextRef::Other(text) => {
+            out.push(0);
+            write_bytes(out, text.as_bytes());
+        }
+    }
 }
 
 /// Appends two words as they are: stores write numbers for those that many objects share.
@@ -231,7 +247,7 @@ pub(crate) fn labels(head: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
 }
 
 /// Returns the uid of the owner that manages the object.
-pub(crate) fn controller_uid(head: &[u8]) -> Option<Text> {
+pub(crate) fn controller_uid(head: &[u8]) -> Option<text::Text> {
     let mut rest = Head::parse(head).rest;
     for _ in 0..2 {
         (0..rest.number()).for_each(|_| _ = words(&mut rest));

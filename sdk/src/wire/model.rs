@@ -29,7 +29,7 @@ pub(super) struct Model {
 /// A member of an object: its name, which managedFields have none of, and where its value stands.
 #[derive(Debug)]
 struct Member {
-    name: Option<Box<str>>,
+    name: Option<Box<[u8]>>,
     value: Range<usize>,
 }
 
@@ -51,9 +51,9 @@ impl Model {
         let mut scanner = Scanner::new(text);
         scanner.members(|scanner, _, name| {
             match (&*name, scanner.peek()?) {
-                ("metadata", b'{') => scanner.members(|scanner, _, name| {
+                (b"metadata", b'{') => scanner.members(|scanner, _, name| {
                     let value = scanner.skip()?;
-                    if name == "managedFields" {
+                    if *name == *b"managedFields" {
                         members.push(Member { name: None, value });
                     }
                     Ok(())
@@ -63,12 +63,12 @@ impl Model {
                         keys.push(key.start as u16);
                         scanner.skip().map(drop)
                     })?;
-                    members.push(Member { name: Some(name.into()), value: value.clone() });
+                    members.push(Member { name: Some(Box::from(&*name)), value: value.clone() });
                     Ok(value)
                 }
                 _ => {
                     let value = scanner.skip()?;
-                    members.push(Member { name: Some(name.into()), value: value.clone() });
+                    members.push(Member { name: Some(Box::from(&*name)), value: value.clone() });
                     Ok(value)
                 }
             }
@@ -84,7 +84,7 @@ impl Model {
 
     /// Takes the value of the member of that name, which comes next, if it is of the structure that it has here; takes
     /// nothing otherwise.
-    pub(super) fn follow(&self, name: Option<&str>, scanner: &mut Scanner<'_>, outline: &mut Outline) -> bool {
+    pub(super) fn follow(&self, name: Option<&[u8]>, scanner: &mut Scanner<'_>, outline: &mut Outline) -> bool {
         let member = self.members.iter().find(|member| member.name.as_deref() == name);
         let Some(Range { start, end }) = member.map(|member| member.value.clone()) else { return false };
         let follower = Follower {

@@ -1,9 +1,9 @@
 //! Which model an object is read by, and which objects become models.
-use std::borrow::Cow;
 use std::hash::BuildHasher;
 
 use hashbrown::{DefaultHashBuilder, HashMap};
 
+use super::head::Text;
 use super::model::{LARGEST, Model};
 use super::outline::Outline;
 use super::scan::Scanner;
@@ -80,7 +80,7 @@ impl Models {
     }
 
     /// Chooses a model for an object of these labels: the fewer models have a label, the more it counts.
-    pub(super) fn choose(&mut self, labels: &[(Cow<'_, str>, Cow<'_, str>)]) {
+    pub(super) fn choose(&mut self, labels: &[(Text<'_>, Text<'_>)]) {
         if !self.learns || self.reading.chosen {
             return;
         }
@@ -105,7 +105,7 @@ impl Models {
 
     /// Takes the value of the member of that name, which comes next, if the model has one of the same structure; takes
     /// nothing otherwise. The name of managedFields is none.
-    pub(super) fn follow(&mut self, name: Option<&str>, scanner: &mut Scanner<'_>, outline: &mut Outline) -> bool {
+    pub(super) fn follow(&mut self, name: Option<&[u8]>, scanner: &mut Scanner<'_>, outline: &mut Outline) -> bool {
         // Members before the labels are read by what the last object was read by.
         let model = if self.reading.chosen { self.reading.model } else { Some(self.last) };
         let model = model.and_then(|model| self.models.get(model));

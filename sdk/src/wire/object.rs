@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use crate::resource::{ObjectKey, ResourceVersion};
 
 use super::buffers::Buffers;
-use super::head::{self, Owner};
+use super::head::{self, Owner, Text};
 use super::marks::{Marks, Part};
 use super::models::Models;
 use super::outline::{Level, Outline};
@@ -54,11 +54,11 @@ impl<'a> Scanned<'a> {
         let range = scanner.members(|scanner, key, name| {
             outline.push(key.start, Level::Member);
             match &*name {
-                "apiVersion" => api_version = optional_text(scanner)?,
-                "kind" => kind = optional_text(scanner)?,
-                "metadata" if fields.is_none() => fields = Some(Fields::scan(scanner, models)?),
-                "metadata" => return Err(Error::Malformed { problem: "`metadata` stands twice", at: scanner.at() }),
-                _ if matches!(scanner.peek()?, b'{' | b'[') && models.follow(Some(&name), scanner, &mut outline) => {}
+                b"apiVersion" => api_version = optional_text(scanner)?,
+                b"kind" => kind = optional_text(scanner)?,
+                b"metadata" if fields.is_none() => fields = Some(Fields::scan(scanner, models)?),
+                b"metadata" => return Err(Error::Malformed { problem: "`metadata` stands twice", at: scanner.at() }),
+                _ if matches!(scanner.peek()?, b'{' | b'[') && models.follow(Some(&*name), scanner, &mut outline) => {}
                 _ if scanner.peek()? == b'{' => {
                     scanner.members(|scanner, key, _| {
                         outline.push(key.start, Level::MemberOfMember);
@@ -81,7 +81,7 @@ impl<'a> Scanned<'a> {
 
     /// Returns `metadata.resourceVersion`, empty if there is none.
     pub(crate) fn version(&self) -> ResourceVersion {
-        ResourceVersion::new(self.fields.source.version.as_deref().unwrap_or_default())
+        ResourceVersion::new(&String::from_utf8_lossy(self.fields.source.version.as_deref().unwrap_or_default()))
     }
 
     /// Says whether this is the bookmark after the initial events.
@@ -136,7 +136,7 @@ impl<'a> Fields<'a> {
             b'{' => {
                 scanner.members(|scanner, place, name| match &*name {
                     // What tells a template from others stands before it.
-                    "managedFields" => fields.managed_fields(scanner, &place, models),
+                    b"managedFields" => fields.managed_fields(scanner, &place, models),
                     name => fields.member(scanner, &place, name),
                 })?;
             }
@@ -147,27 +147,27 @@ impl<'a> Fields<'a> {
         Ok(fields)
     }
 
-    fn member(&mut self, scanner: &mut Scanner<'a>, place: &Range<usize>, name: &str) -> Result<(), Error> {
+    fn member(&mut self, scanner: &mut Scanner<'a>, place: &Range<usize>, name: &[u8]) -> Result<(), Error> {
         let start = place.start;
         match name {
-            "name" => self.source.name = self.part(scanner, start, "metadata.name", Part::Name)?,
-            "namespace" => self.source.namespace = self.part(scanner, start, "metadata.namespace", Part::Namespace)?,
-            "uid" => self.source.uid = self.part(scanner, start, "metadata.uid", Part::Uid)?,
-            "resourceVersion" => {
+            b"name" => self.source.name = self.part(scanner, start, "metadata.name", Part::Name)?,
+            b"namespace" => self.source.namespace = self.part(scanner, start, "metadata.namespace", Part::Namespace)?,
+            b"uid" => self.source.uid = self.part(scanner, start, "metadata.uid", Part::Uid)?,
+            b"resourceVersion" => {
                 self.source.version = self.part(scanner, start, "metadata.resourceVersion", Part::Version)?;
             }
-            "generateName" => {
+            b"generateName" => {
                 let value = scanner.skip()?;
                 self.generate_name = Some((scanner.slice(value), start..scanner.at()));
             }
-            "generation" => self.source.generation = self.integer(scanner, "metadata.generation")?,
-            "deletionTimestamp" => {
+            b"generation" => self.source.generation = self.integer(scanner, "metadata.generation")?,
+            b"deletionTimestamp" => {
                 self.source.deleting = self.text(scanner, "metadata.deletionTimestamp")?.is_some();
             }
-            "labels" => self.labels(scanner, start)?,
-            "annotations" => self.annotations(scanner)?,
-            "finalizers" => self.finalizers(scanner)?,
-            "ownerReferences" => self.owners(scanner)?,
+            b"labels" => self.labels(scanner, start)?,
+            b"annotations" => self.annotations(scanner)?,
+            b"finalizers" => self.finalizers(scanner)?,
+            b"ownerReferences" => self.owners(scanner)?,
             _ => {
                 scanner.skip()?;
             }
@@ -178,7 +178,7 @@ impl<'a> Fields<'a> {
     /// Checks that it is what the API says.
     fn check(&self) -> Result<(), Error> {
         // A slash would make one key out of another.
-        let has_slash = |text: &Option<Cow<'_, str>>| text.as_deref().is_some_and(|text| text.contains('/'));
+        let has_slash = |text: &Option<Text<'_>>| text.as_deref().is_some_and(|text| text.contains(&b'/'));
         let field = if self.source.name.as_deref().unwrap_or_default().is_empty() || has_slash(&self.source.name) {
             Some("metadata.name")
         } else if has_slash(&self.source.namespace) {
@@ -190,7 +190,7 @@ impl<'a> Fields<'a> {
     }
 
     fn key(&self) -> ObjectKey {
-        let text = |text: &'_ Option<Cow<'a, str>>| text.as_deref().unwrap_or_default().to_owned();
+        let text = |text: &Option<Text<'a>>| String::from_utf8_lossy(text.as_deref().unwrap_or_default()).into_owned();
         ObjectKey::namespaced(&text(&self.source.namespace), &text(&self.source.name))
     }
 
@@ -201,7 +201,7 @@ impl<'a> Fields<'a> {
         start: usize,
         field: &'static str,
         part: Part,
-    ) -> Result<Option<Cow<'a, str>>, Error> {
+    ) -> Result<Option<Text<'a>>, Error> {
         let text = self.text(scanner, field)?;
         self.marks.set(part, plain_place(start, part, scanner.at(), text.as_ref()));
         Ok(text)
@@ -251,7 +251,7 @@ impl<'a> Fields<'a> {
 
     fn annotations(&mut self, scanner: &mut Scanner<'a>) -> Result<(), Error> {
         self.map(scanner, "metadata.annotations", |fields, key, value| {
-            fields.ends_initial_events |= key == INITIAL_EVENTS_END && value == "true";
+            fields.ends_initial_events |= *key == *INITIAL_EVENTS_END.as_bytes() && *value == *b"true";
         })
     }
 
@@ -284,17 +284,17 @@ impl<'a> Fields<'a> {
         let (mut owner, mut uid, mut name) = (Owner::default(), 0..0, 0..0);
         scanner.members(|scanner, place, key| {
             match &*key {
-                "apiVersion" => owner.api_version = self.text(scanner, field)?,
-                "kind" => owner.kind = self.text(scanner, field)?,
-                "name" => {
+                b"apiVersion" => owner.api_version = self.text(scanner, field)?,
+                b"kind" => owner.kind = self.text(scanner, field)?,
+                b"name" => {
                     owner.name = self.text(scanner, field)?;
                     name = plain_place(place.start, Part::OwnerName, scanner.at(), owner.name.as_ref());
                 }
-                "uid" => {
+                b"uid" => {
                     owner.uid = self.text(scanner, field)?;
                     uid = plain_place(place.start, Part::OwnerUid, scanner.at(), owner.uid.as_ref());
                 }
-                "controller" => {
+                b"controller" => {
                     let value = scanner.skip()?;
                     owner.controller = scanner.slice(value) == b"true";
                 }
@@ -322,7 +322,7 @@ impl<'a> Fields<'a> {
         let owner = self.controller().and_then(|owner| owner.name.as_deref()).unwrap_or_default();
         let inner = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"-\""));
         let length = Part::GenerateName.name().len() + 3 + value.len();
-        if inner == Some(owner.as_bytes()) && !owner.is_empty() && place.len() == length {
+        if inner == Some(owner) && !owner.is_empty() && place.len() == length {
             self.marks.set(Part::GenerateName, place);
         }
     }
@@ -331,7 +331,7 @@ impl<'a> Fields<'a> {
         &mut self,
         scanner: &mut Scanner<'a>,
         field: &'static str,
-        mut visit: impl FnMut(&mut Self, Cow<'a, str>, Cow<'a, str>),
+        mut visit: impl FnMut(&mut Self, Text<'a>, Text<'a>),
     ) -> Result<(), Error> {
         if scanner.peek()? != b'{' {
             return self.skip_null(scanner, field);
@@ -345,9 +345,9 @@ impl<'a> Fields<'a> {
         Ok(())
     }
 
-    fn text(&mut self, scanner: &mut Scanner<'a>, field: &'static str) -> Result<Option<Cow<'a, str>>, Error> {
+    fn text(&mut self, scanner: &mut Scanner<'a>, field: &'static str) -> Result<Option<Text<'a>>, Error> {
         if scanner.peek()? == b'"' {
-            return scanner.string().map(Some);
+            return scanner.text().map(Some);
         }
         self.skip_null(scanner, field)?;
         Ok(None)
@@ -385,7 +385,7 @@ pub(super) fn metadata_json(json: &[u8]) -> Option<Vec<u8>> {
     let (mut kept, mut dropped) = (vec![b'{'], false);
     let scanned = scanner.members(|scanner, key, name| {
         let value = scanner.skip()?;
-        if matches!(&*name, "apiVersion" | "kind" | "metadata") {
+        if matches!(&*name, b"apiVersion" | b"kind" | b"metadata") {
             if kept.len() > 1 {
                 kept.push(b',');
             }
@@ -408,7 +408,7 @@ fn optional_text<'a>(scanner: &mut Scanner<'a>) -> Result<Option<Cow<'a, str>>, 
 }
 
 /// Returns where a member stands if it is spelled as the API server does, else nothing.
-fn plain_place(start: usize, part: Part, end: usize, text: Option<&Cow<'_, str>>) -> Range<usize> {
+fn plain_place(start: usize, part: Part, end: usize, text: Option<&Text<'_>>) -> Range<usize> {
     match text {
         Some(Cow::Borrowed(text)) if end - start == part.name().len() + text.len() + 5 => start..end,
         _ => 0..0,

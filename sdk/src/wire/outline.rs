@@ -100,7 +100,7 @@ fn is_named(json: &[u8], key: u32, name: &str) -> bool {
         (letter, first) if letter != first => return false,
         _ => {}
     }
-    Scanner::new(&json[at..]).string().is_ok_and(|key| key == name)
+    Scanner::new(&json[at..]).text().is_ok_and(|key| *key == *name.as_bytes())
 }
 
 fn value<'a, 'p>(json: &'a [u8], key: u32, rest: Option<&'p str>) -> Option<(Scanner<'a>, Option<&'p str>)> {

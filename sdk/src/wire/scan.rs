@@ -75,7 +75,7 @@ impl<'a> Scanner<'a> {
     /// takes the value.
     pub(super) fn members(
         &mut self,
-        mut visit: impl FnMut(&mut Self, Range<usize>, Cow<'a, str>) -> Result<(), Error>,
+        mut visit: impl FnMut(&mut Self, Range<usize>, Cow<'a, [u8]>) -> Result<(), Error>,
     ) -> Result<Range<usize>, Error> {
         let start = self.open(b'{', "an object is expected")?;
         let mut comma = None;
@@ -84,7 +84,7 @@ impl<'a> Scanner<'a> {
                 let before = comma.unwrap_or(usize::MAX);
                 self.space();
                 let key_at = self.at;
-                let key = self.string()?;
+                let key = self.text()?;
                 self.close(b':', "a colon is expected")?;
                 visit(self, key_at..before, key)?;
                 self.space();
@@ -105,9 +105,9 @@ impl<'a> Scanner<'a> {
             return Ok(false);
         }
         loop {
-            let key = self.string()?;
+            let key = self.text()?;
             self.close(b':', "a colon is expected")?;
-            if key == name {
+            if *key == *name.as_bytes() {
                 return Ok(true);
             }
             self.skip()?;
@@ -133,16 +133,27 @@ impl<'a> Scanner<'a> {
 
     /// Takes a string and returns what it stands for.
     pub(super) fn string(&mut self) -> Result<Cow<'a, str>, Error> {
+        let start = self.at;
+        let text = match self.text()? {
+            Cow::Borrowed(bytes) => std::str::from_utf8(bytes).map(Cow::Borrowed).ok(),
+            Cow::Owned(bytes) => String::from_utf8(bytes).map(Cow::Owned).ok(),
+        };
+        text.ok_or(Error::Malformed { problem: NO_UTF8, at: start })
+    }
+
+    /// Takes a string and returns the bytes of what it stands for. They are UTF-8, which is checked where they are not
+    /// plain, and need not be checked again by who only compares or copies them.
+    #[inline]
+    pub(super) fn text(&mut self) -> Result<Cow<'a, [u8]>, Error> {
         self.space();
         let start = self.at;
         let escaped = self.skip_string()?;
         if !escaped {
-            let inner = std::str::from_utf8(&self.json[start + 1..self.at - 1]);
-            return inner.map(Cow::Borrowed).map_err(|_| Error::Malformed { problem: NO_UTF8, at: start });
+            return Ok(Cow::Borrowed(&self.json[start + 1..self.at - 1]));
         }
-        let decoded = serde_json::from_slice(&self.json[start..self.at]);
+        let decoded: Result<String, _> = serde_json::from_slice(&self.json[start..self.at]);
         decoded
-            .map(Cow::Owned)
+            .map(|text| Cow::Owned(text.into_bytes()))
             .map_err(|_| Error::Malformed { problem: "an escape stands for no character", at: start })
     }
 

@@ -100,7 +100,7 @@ impl<'a> Version<'a> {
 const DASHES: [usize; 4] = [8, 13, 18, 23];
 const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
-fn parse_uuid(text: &[u8]) -> Option<[u8; 16]> {
+pub(super) fn parse_uuid(text: &[u8]) -> Option<[u8; 16]> {
     if text.len() != 36 || DASHES.iter().any(|&at| text[at] != b'-') {
         return None;
     }

@@ -95,20 +95,20 @@ fn objects_that_no_dictionary_can_be_made_of_stay_plain() {
 fn a_better_dictionary_is_adopted_and_the_old_one_is_dropped() {
     let (store, mut writer) = Store::new(Options::default());
     writer.begin_list();
-    fill(&mut writer, (0..100).map(other).chain((0..500).map(varied)));
+    fill(&mut writer, (0..100).map(other).chain((0..2400).map(varied)));
     assert!(writer.refinement().is_none(), "not during a list");
     writer.finish_list(ResourceVersion::new("1"));
     let before = bodies(&store);
     let refinement = writer.refinement().unwrap();
     assert!(writer.refinement().is_none(), "one at a time");
-    fill(&mut writer, (500..520).map(varied));
+    fill(&mut writer, (2400..2420).map(varied));
     writer.remove(&varied(3).raw());
     refinement.run();
     while writer.tend() {}
     assert_eq!(dictionaries(&store), [2]);
     let after = bodies(&store);
     assert!(after * 10 < before * 9, "{after} {before}");
-    (0..100).map(other).chain((4..520).map(varied)).for_each(|object| same(&store, &object));
+    (0..100).map(other).chain((4..2420).map(varied)).for_each(|object| same(&store, &object));
     assert!(writer.refinement().is_none(), "no reason to begin again");
 }
 
