@@ -54,6 +54,8 @@ pub mod selector;
 
 mod segment;
 
+mod slab;
+
 mod splice;
 
 mod training;

@@ -10,6 +10,7 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 use crate::wire::text::{Text, TextRef};
 
 use super::index::{BUILT_IN, Projection, Values};
+use super::slab::Slab;
 use super::walk::{ChainPlace, Paused};
 
 /// The number of nothing.
@@ -181,7 +182,7 @@ pub(super) struct Indexes {
 /// The links of added indexes.
 #[derive(Default)]
 struct Nodes {
-    places: Vec<Node>,
+    places: Slab<Node>,
     free: Vec<u32>,
 }
 
@@ -312,7 +313,7 @@ impl Indexes {
     /// Returns how many bytes they take.
     pub(super) fn memory(&self) -> usize {
         self.built_in.iter().chain(&self.added).map(Chains::memory).sum::<usize>()
-            + self.nodes.places.capacity() * size_of::<Node>()
+            + self.nodes.places.memory()
             + self.nodes.free.capacity() * size_of::<u32>()
     }
 
@@ -331,7 +332,6 @@ impl Nodes {
                 place
             }
             None => {
-                grow(&mut self.places);
                 self.places.push(node);
                 self.places.len() as u32 - 1
             }
@@ -340,7 +340,7 @@ impl Nodes {
 }
 
 /// Makes room for one more by an eighth: doubling would leave half of a large slab unused.
-pub(super) fn grow<T>(slab: &mut Vec<T>) {
+fn grow<T>(slab: &mut Vec<T>) {
     if slab.len() == slab.capacity() {
         slab.reserve_exact(slab.len() / 8 + 16);
     }

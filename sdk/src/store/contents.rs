@@ -10,7 +10,7 @@ use crate::wire::head;
 use crate::wire::text::{Text, TextRef};
 
 use super::arena::{Arena, Place};
-use super::chains::{Indexes, Link, Members, NONE, grow};
+use super::chains::{Indexes, Link, Members, NONE};
 use super::codec::{Dictionaries, shrink};
 use super::exemplars;
 use super::index::{BUILT_IN, BY_CONTROLLER, BY_NAMESPACE, Projection, Values};
@@ -19,6 +19,7 @@ use super::names::Names;
 use super::packed::Packed;
 use super::packing::Packing;
 use super::record;
+use super::slab::Slab;
 use super::walk::{Paused, SlabPlace};
 
 /// How much longer a whole record mostly is than a stored one, or less: its words are spelled out.
@@ -26,7 +27,7 @@ const EXPANDED: usize = 384;
 
 pub(super) struct Contents {
     /// Dense: the last entry moves into the place of one that is removed.
-    entries: Vec<Entry>,
+    entries: Slab<Entry>,
     table: HashTable<u32>,
     hasher: DefaultHashBuilder,
     pub(super) indexes: Indexes,
@@ -66,7 +67,7 @@ struct Entry {
 
 /// The links of one built-in index.
 struct BuiltIn<'a> {
-    entries: &'a mut [Entry],
+    entries: &'a mut Slab<Entry>,
     slot: usize,
 }
 
@@ -79,7 +80,7 @@ impl Members for BuiltIn<'_> {
 impl Contents {
     pub(super) fn new() -> Self {
         Self {
-            entries: Vec::new(),
+            entries: Slab::default(),
             table: HashTable::new(),
             hasher: DefaultHashBuilder::default(),
             indexes: Indexes::new(),
@@ -311,7 +312,7 @@ impl Contents {
         MemoryUsage {
             objects: self.entries.len(),
             records: self.records.memory(),
-            table: self.entries.capacity() * size_of::<Entry>() + self.table.allocation_size(),
+            table: self.entries.memory() + self.table.allocation_size(),
             indexes: self.indexes.memory(),
             names: self.names.memory(),
             packing: self.dictionaries.memory() + self.packer_bytes + self.scratch.capacity(),
@@ -322,7 +323,6 @@ impl Contents {
 
     fn push(&mut self, key: &ObjectKey, record: &[u8], epoch: u32) -> u32 {
         let (at, hash) = (self.entries.len() as u32, self.hash(key));
-        grow(&mut self.entries);
         let links = [Link::NONE; BUILT_IN];
         let epoch = AtomicU32::new(epoch);
         let place = self.keep(at, record);
@@ -371,9 +371,8 @@ impl Contents {
 
     /// Gives memory back once half of it is unused.
     fn shrink(&mut self) {
-        let (used, room) = (self.entries.len(), self.entries.capacity());
+        let (used, room) = (self.entries.len(), self.table.capacity());
         if room > 64 && used < room / 2 {
-            self.entries.shrink_to(used + used / 8);
             let Self { table, entries, .. } = self;
             table.shrink_to(used + used / 8, |&at| wide(entries[at as usize].hash));
         }
