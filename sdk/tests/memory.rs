@@ -108,9 +108,10 @@ async fn the_gauge_is_what_the_allocator_says_and_a_budget_bounds_it() {
     let (heap, usage) = (HEAP.current_usage() - before, informer.lister().memory_usage());
     assert_eq!((usage.objects, usage.hot), (OBJECTS as usize, 0));
     // Contexts and tables of zstd come from C, past this allocator, and large segments of records are mapped. All else is
-    // told to within a twentieth.
+    // told to within a twentieth. Exemplars, which are counted with the former, take up to an eighth of the records.
     let ours = usage.total() - usage.packing - usage.records;
-    assert!(heap > ours * 19 / 20 && heap < ours * 21 / 20 + BESIDES, "heap {heap}, gauge of it {ours}: {usage:?}");
+    let most = ours * 21 / 20 + usage.records / 8 + BESIDES;
+    assert!(heap > ours * 19 / 20 && heap < most, "heap {heap}, gauge of it {ours}: {usage:?}");
     let packed = usage.total();
 
     // What is mapped besides, such as stacks and what C keeps, stays.

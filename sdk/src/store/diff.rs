@@ -18,6 +18,9 @@ const STRIDE: usize = 4;
 /// How many places of the other text are known at once, as a power of two.
 const BITS: u32 = 12;
 
+/// Longest value that is taken to have nothing in common with another: a digest with its quote.
+const SHORT: usize = 72;
+
 /// A place of which nothing is known.
 const NOWHERE: u16 = u16::MAX;
 
@@ -163,9 +166,13 @@ pub(super) fn read(like: &[u8], diff: &[u8], out: &mut Vec<u8>) -> bool {
     literals.0.is_empty()
 }
 
-/// Goes on at the next quote of both, if the same bytes follow it: mostly a value differs and nothing else.
+/// Goes on at the next quote of both, if the same bytes follow it: mostly a short value differs and nothing else. Long ones
+/// may have runs in common.
 fn behind_value(like: &[u8], text: &[u8], done: Run) -> Option<Run> {
-    let quote = |bytes: &[u8], from: usize| memchr::memchr(b'"', &bytes[from..]).map(|found| from + found);
+    let quote = |bytes: &[u8], from: usize| {
+        let value = &bytes[from..bytes.len().min(from + SHORT)];
+        memchr::memchr(b'"', value).map(|found| from + found)
+    };
     let run = Run { like: quote(like, done.like)?, text: quote(text, done.text)? };
     (word(text, run.text)? == word(like, run.like)?).then_some(run)
 }
@@ -244,6 +251,16 @@ mod tests {
         let diff = diff(like, text);
         assert!(diff.len() < 30, "{} {:?}", diff.len(), String::from_utf8_lossy(&diff));
         assert_eq!(self::diff(like, like).len(), 3, "one step that copies all");
+    }
+
+    #[test]
+    fn what_stands_in_the_middle_of_a_long_value_is_found() {
+        let line = |number: usize| format!("upstream backend-{number} {{ server 10.0.{number}.1:8080 weight=5; }}\\n");
+        let value =
+            |changed: usize| (0..40).map(|at| line(if at % 9 == 1 { at + changed } else { at })).collect::<String>();
+        let text = |changed: usize| format!(r#"{{"data":{{"config":"{}","other":"x"}}}}"#, value(changed)).into_bytes();
+        let diff = diff(&text(0), &text(100));
+        assert!(diff.len() < 300 && text(0).len() > 2000, "{}", diff.len());
     }
 
     #[test]

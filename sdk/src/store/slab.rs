@@ -61,6 +61,12 @@ impl<T> Slab<T> {
         if self.chunks.last().is_some_and(Vec::is_empty) {
             self.chunks.pop();
         }
+        // What is left of a large store is as small as if it had never been large.
+        if let [only] = &mut *self.chunks
+            && only.len() < only.capacity() / 4
+        {
+            only.shrink_to(only.len() * 2);
+        }
         if at == self.len() { last } else { std::mem::replace(&mut self[at], last) }
     }
 
