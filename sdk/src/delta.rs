@@ -13,6 +13,10 @@ pub const MAX_DELTAS: usize = 4096;
 /// milliseconds, so more would only make the peak of a first list higher. One larger object passes alone.
 pub const MAX_BYTES: usize = 2 * 1024 * 1024;
 
+/// As long as more waits, the room of what was applied is given back in lumps of this size, a quarter of it: a reflector
+/// that waits for room is woken for some hundred objects then, and not for each batch.
+const LUMP: usize = MAX_BYTES / 4;
+
 /// Most deltas handed over at once: few beside [`MAX_BYTES`], which they count against until the next are asked for, so that
 /// the reflector fills the rest meanwhile.
 pub const MAX_BATCH: usize = 64;
@@ -89,10 +93,12 @@ impl DeltaReceiver {
     /// Appends the next deltas to `batch`, in the order they were pushed, each with the number of its reflector, which is
     /// 0 if there is one; waits for at least one.
     ///
-    /// The bytes of a batch count until the next call, so that what the store has not applied yet stays bounded too.
+    /// The bytes of a batch count at least until the next call, so that what the store has not applied yet stays bounded too.
     /// Returns false when the sender is gone and nothing is left. Cancel safe.
     pub async fn next_batch(&mut self, batch: &mut Vec<(usize, Delta)>) -> bool {
-        self.room.add_permits(std::mem::take(&mut self.held));
+        if self.held >= LUMP || self.waiting.is_empty() {
+            self.room.add_permits(std::mem::take(&mut self.held));
+        }
         if self.waiting.recv_many(&mut self.taken, MAX_BATCH).await == 0 {
             return false;
         }
@@ -196,6 +202,24 @@ mod tests {
         assert!(sender.push(object("c", half)).now_or_never().is_none(), "the store still holds the batch");
         assert!(receiver.next_batch(&mut batch).now_or_never().is_none());
         assert!(sender.push(object("c", half)).now_or_never().is_some());
+    }
+
+    #[tokio::test]
+    async fn room_is_given_back_in_lumps_and_all_of_it_before_a_wait() {
+        let (sender, mut receiver) = channel();
+        let size = LUMP / MAX_BATCH * 3 / 4;
+        for n in 0..2 * MAX_BATCH + 1 {
+            sender.push(object(&n.to_string(), size)).await.unwrap();
+        }
+        let full = receiver.room.available_permits();
+        let mut batch = Vec::new();
+        for freed in [false, false, true] {
+            assert!(receiver.next_batch(&mut batch).await);
+            assert_eq!(receiver.room.available_permits() > full, freed);
+        }
+        assert_eq!(batch.len(), 2 * MAX_BATCH + 1);
+        assert!(receiver.next_batch(&mut batch).now_or_never().is_none());
+        assert_eq!(receiver.room.available_permits(), MAX_BYTES);
     }
 
     #[tokio::test]

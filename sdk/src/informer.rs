@@ -195,7 +195,7 @@ pub struct InformerStatus {
     pub failure: Option<Arc<Failure>>,
     /// That the API server does not know the kind, where [`Presence`](options::Presence) says that this is no failure.
     pub missing: Option<Arc<Failure>>,
-    /// How many objects are stored.
+    /// How many objects are stored. Nobody who waits for a change of the status is woken for this alone.
     pub objects: usize,
     /// Whether they take more than the informer's [`Budget`](crate::store::Budget). Nothing is left out for that.
     pub over_budget: bool,
@@ -206,13 +206,14 @@ pub struct InformerStatus {
 }
 
 impl InformerStatus {
-    /// Says whether both tell the same.
-    fn is(&self, other: &Self) -> bool {
-        let Self { synced, version, versions, failure, missing, objects, over_budget, merged, stopped } = self;
+    /// Says whether whoever waits for a change has to hear of the one between both.
+    fn is_news_after(&self, other: &Self) -> bool {
+        // A first list changes how many objects there are with every batch.
+        let Self { synced, version, versions, failure, missing, objects: _, over_budget, merged, stopped } = self;
         let failing = |failure: &Option<Arc<Failure>>| failure.as_ref().map(Arc::as_ptr);
-        (failing(failure), failing(missing)) == (failing(&other.failure), failing(&other.missing))
-            && (*synced, version, versions, *objects) == (other.synced, &other.version, &other.versions, other.objects)
-            && (*over_budget, *merged, *stopped) == (other.over_budget, other.merged, other.stopped)
+        (failing(failure), failing(missing)) != (failing(&other.failure), failing(&other.missing))
+            || (*synced, version, versions) != (other.synced, &other.version, &other.versions)
+            || (*over_budget, *merged, *stopped) != (other.over_budget, other.merged, other.stopped)
     }
 }
 

@@ -296,7 +296,7 @@ impl Runner {
                 let (kind, objects) = (&self.informer.targets.whole.resource, now.objects);
                 tracing::warn!(%kind, objects, "the cache takes more than its budget: cache less, or allow more");
             }
-            let news = !now.is(status);
+            let news = now.is_news_after(status);
             *status = now;
             news
         });
