@@ -31,6 +31,10 @@ use super::shared::{Arrival, Core};
 /// a few milliseconds when an index decodes every object.
 const SLICE: usize = 128;
 
+/// How long after a list a better dictionary may be made: that takes a core for a tenth of a second, and then every object
+/// is packed anew, just when controllers reconcile everything that was listed.
+pub(super) const REFINE_AFTER: Duration = Duration::from_millis(500);
+
 /// Runs an informer. There is one for each, so starting twice cannot happen.
 pub(super) struct Runner {
     informer: Arc<Core>,
@@ -40,6 +44,8 @@ pub(super) struct Runner {
     tasks: JoinSet<()>,
     /// Whether the writer may have something to do about how objects are packed.
     tending: bool,
+    /// Until when a list keeps a better dictionary from being made.
+    refine_at: Option<Instant>,
     /// Which parts have not had a whole list.
     awaited: Vec<usize>,
     /// Which parts are being listed.
@@ -67,6 +73,7 @@ impl Runner {
             handlers: Vec::new(),
             tasks: JoinSet::new(),
             tending: false,
+            refine_at: None,
             awaited: (0..parts).collect(),
             listing: BTreeSet::new(),
             synced: false,
@@ -107,6 +114,7 @@ impl Runner {
                     self.refine();
                 }
                 () = due(self.next_resync()) => {}
+                () = due(self.refine_at) => self.refine(),
                 () = tokio::task::yield_now(), if self.tending => self.tending = self.writer.tend(),
             }
             self.resync();
@@ -176,6 +184,7 @@ impl Runner {
         }
         self.listing.remove(&part);
         self.informer.listing.store(!self.listing.is_empty(), SeqCst);
+        self.refine_at = Some(clock::now() + REFINE_AFTER);
         self.awaited.retain(|awaited| *awaited != part);
         if self.awaited.is_empty() {
             self.sync();
@@ -212,6 +221,10 @@ impl Runner {
 
     /// Begins to make a better dictionary when it is time for that. When it is there, the informer is woken.
     fn refine(&mut self) {
+        if self.refine_at.is_some_and(|at| clock::now() < at) {
+            return;
+        }
+        self.refine_at = None;
         if let Some(refinement) = self.writer.refinement() {
             let changed = Arc::clone(&self.informer.changed);
             self.tasks.spawn_blocking(move || {

@@ -27,6 +27,8 @@ mod filter;
 
 mod handlers;
 
+mod packing;
+
 mod resync;
 
 /// An informer that runs, and the ends of what feeds it. Dropping it stops everything.
