@@ -200,7 +200,9 @@ impl Parking {
 impl State {
     /// Counts the wait of a key that was parked.
     fn leave(&mut self, key: &ObjectKey) {
-        if let Some(parked) = self.parked.remove(key) {
+        if !self.parked.is_empty()
+            && let Some(parked) = self.parked.remove(key)
+        {
             self.stats.waits.observe(clock::now() - parked.since);
         }
     }

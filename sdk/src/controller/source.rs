@@ -58,7 +58,7 @@ impl Source {
         slot: usize,
     ) -> Self {
         let primary = Arc::clone(primary);
-        Self::events(related, filter, move |event| primary.keys_by(slot, event.latest().metadata().key.as_str()))
+        Self::events(related, filter, move |event| primary.keys_by(slot, event.latest().key().as_str()))
     }
 
     /// Objects of any kind: `map` names the primaries of the old and of the new object, from its JSON.
@@ -67,7 +67,7 @@ impl Source {
         let mut keys = move |object: &Envelope| {
             // The error's own text may quote the object, which may be a Secret.
             let reason = |error: serde_json::Error| format!("it does not decode at column {}", error.column());
-            guard.keys(&object.metadata().key, || map(object.object().json()).map_err(reason))
+            guard.keys(object.key(), || map(object.object().json()).map_err(reason))
         };
         Self::events(informer, filter, move |event| match event {
             RawEvent::Updated { old, new } => mapping::both(keys(old), keys(new)),
@@ -97,8 +97,7 @@ impl Source {
         let Some(passes) = filter else { return Self::triggered(informer, map, related_trigger) };
         let mut guard = Guard::new(describe(informer.target()));
         let filtered = move |event: &RawEvent| {
-            let key = &event.latest().metadata().key;
-            guard.keys(key, || Ok(if passes(event) { map(event) } else { Vec::new() }))
+            guard.keys(event.latest().key(), || Ok(if passes(event) { map(event) } else { Vec::new() }))
         };
         Self::triggered(informer, filtered, related_trigger)
     }

@@ -43,7 +43,7 @@ impl<K: Kind> Watch<K> {
     /// The primary kind itself: an event enqueues its object. It is what [`Controller::resync`](super::Controller::resync)
     /// repeats.
     pub fn primary(informer: &Informer<K>) -> Self {
-        let map = |event: &RawEvent| vec![event.latest().metadata().key.clone()];
+        let map = |event: &RawEvent| vec![event.latest().key().clone()];
         Self { trigger: primary_trigger, is_primary: true, ..Self::new(informer, map) }
     }
 
@@ -74,7 +74,7 @@ impl<K: Kind> Watch<K> {
         let (primaries, index) = (primaries.lister(), index.clone());
         // An index of another informer would panic with every event.
         let _ = primaries.keys_by(&index, "");
-        Self::new(informer, move |event| primaries.keys_by(&index, event.latest().metadata().key.as_str()))
+        Self::new(informer, move |event| primaries.keys_by(&index, event.latest().key().as_str()))
     }
 
     /// Objects of any kind: `map` names the primaries that an object concerns, and is asked about the old and the new one.
@@ -121,7 +121,7 @@ impl<K: Kind> From<Watch<K>> for Source {
         let Watch { informer, mut map, trigger, predicate, is_primary } = watch;
         let mut guard = Guard::new(describe(informer.shared().target()));
         let guarded = move |event: &RawEvent| {
-            guard.keys(&event.latest().metadata().key, || {
+            guard.keys(event.latest().key(), || {
                 let passes = predicate.as_ref().is_none_or(|predicate| predicate.passes(event));
                 Ok(if passes { map(event) } else { Vec::new() })
             })

@@ -189,7 +189,8 @@ impl Failing {
 
     /// Notes a success and says whether the key was failing.
     fn clear(&self, key: &ObjectKey) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(key).is_some()
+        let mut failing = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        !failing.is_empty() && failing.remove(key).is_some()
     }
 }
 
