@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/client-go/features"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/clientcmd"
@@ -51,7 +52,7 @@ func informer(arguments []string) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	config, err := restConfig(server, encoding)
+	config, err := restConfig(server, encoding, strategy)
 	if err != nil {
 		return nil, err
 	}
@@ -148,6 +149,17 @@ func isURL(server string) bool { return strings.Contains(server, "://") }
 
 // sharedInformer has the indexes that kubewright's own measurement has.
 func sharedInformer(client cache.Getter, object runtime.Object, kind, strategy string) (cache.SharedIndexInformer, error) {
+	if features.FeatureGates().Enabled(features.WatchListClient) != (strategy == "stream") {
+		return nil, fmt.Errorf("client-go would not read by %s: its feature gates were read too early", strategy)
+	}
+	lw := cache.NewListWatchFromClient(client, kind, "", fields.Everything())
+	return cache.NewSharedIndexInformer(lw, object, 0, cache.Indexers{
+		cache.NamespaceIndex: cache.MetaNamespaceIndexFunc, "owner": byOwner, "field": byField,
+	}), nil
+}
+
+// restConfig comes before everything else of client-go, which reads its feature gates once.
+func restConfig(server, encoding, strategy string) (*rest.Config, error) {
 	switch strategy {
 	case "stream":
 	case "list":
@@ -156,13 +168,6 @@ func sharedInformer(client cache.Getter, object runtime.Object, kind, strategy s
 	default:
 		return nil, fmt.Errorf("%s is neither stream nor list", strategy)
 	}
-	lw := cache.NewListWatchFromClient(client, kind, "", fields.Everything())
-	return cache.NewSharedIndexInformer(lw, object, 0, cache.Indexers{
-		cache.NamespaceIndex: cache.MetaNamespaceIndexFunc, "owner": byOwner, "field": byField,
-	}), nil
-}
-
-func restConfig(server, encoding string) (*rest.Config, error) {
 	config := &rest.Config{Host: server}
 	if !isURL(server) {
 		var err error

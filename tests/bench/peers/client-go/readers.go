@@ -33,7 +33,7 @@ type readersRecord struct {
 
 // readers measures reads of a synced pod informer, and what they feel while it is listed again.
 func readers(url string) (any, error) {
-	config, err := restConfig(url, "json")
+	config, err := restConfig(url, "json", "list")
 	if err != nil {
 		return nil, err
 	}
