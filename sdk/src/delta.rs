@@ -9,9 +9,9 @@ use crate::wire::RawObject;
 /// Most deltas that wait. Enough that neither side waits for the other's next turn; 4,096 bookmarks are a few hundred KiB.
 pub const MAX_DELTAS: usize = 4096;
 
-/// Most bytes of objects that wait or are in the hands of the store: about 400 pods. A store takes a batch in
+/// Most bytes of objects that wait or are in the hands of the store: about 200 pods. A store takes a batch in
 /// milliseconds, so more would only make the peak of a first list higher. One larger object passes alone.
-pub const MAX_BYTES: usize = 2 * 1024 * 1024;
+pub const MAX_BYTES: usize = 1024 * 1024;
 
 /// As long as more waits, the room of what was applied is given back in lumps of this size, a quarter of it: a reflector
 /// that waits for room is woken for some hundred objects then, and not for each batch.

@@ -13,7 +13,7 @@ const BUFFER: usize = 32 * 1024;
 const LARGEST: usize = BUFFER / 4;
 
 /// Most buffers that are remembered, to be used again: as much as may be on its way to a store at once.
-const KEPT: usize = 64;
+const KEPT: usize = 32;
 
 /// Shared buffers of one reflector, or none.
 #[derive(Debug, Default)]
