@@ -20,6 +20,8 @@ pub mod fuzz;
 
 pub(crate) mod head;
 
+mod kin;
+
 mod lines;
 
 mod list;
@@ -46,6 +48,7 @@ mod tests;
 pub(crate) use buffers::Buffers;
 pub(crate) use event::{Event, EventType};
 pub(crate) use field::field_values;
+pub(crate) use kin::Kin;
 pub(crate) use lines::LineSplitter;
 pub(crate) use list::ListSplitter;
 pub(crate) use marks::{Marks, PARTS};

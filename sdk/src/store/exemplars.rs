@@ -4,12 +4,9 @@
 //! exemplar, the others are stored as what sets them apart from it. Nobody says what a family is: an object is compared
 //! with what its last state was like, with what objects of its labels are like, and with what the last object was like.
 //! If it is not like any, it is the first of another family, as long as exemplars are a small part of the store.
-use std::hash::BuildHasher;
 use std::sync::Arc;
 
-use hashbrown::{DefaultHashBuilder, HashMap};
-
-use crate::wire::head;
+use crate::wire::{Kin, head};
 
 use super::diff::{self, Differ};
 
@@ -45,10 +42,7 @@ const FREE: usize = 64 * 1024;
 /// Most exemplars: readers take the list of them along.
 const MOST: usize = 4096;
 
-/// How many labels are looked at.
-const LABELS: usize = 16;
-
-/// Most labels that are remembered: then they are forgotten, and learned again.
+/// Most labels that are remembered.
 const MOST_LABELS: usize = 4 * MOST;
 
 /// The texts by number.
@@ -98,9 +92,8 @@ impl Exemplars {
 pub(super) struct Families {
     exemplars: Exemplars,
     differ: Differ,
-    /// What a label says, by hash.
-    by_label: HashMap<u64, Learned>,
-    hasher: DefaultHashBuilder,
+    /// The exemplars by the labels of their objects.
+    kin: Kin,
     /// What the last object was like.
     last: u16,
     /// The part of a text that differs where it is like its family.
@@ -108,15 +101,6 @@ pub(super) struct Families {
     /// The best difference so far, and another.
     best: Vec<u8>,
     trial: Vec<u8>,
-}
-
-/// What is known of a label.
-#[derive(Clone, Copy)]
-struct Learned {
-    /// The last exemplar whose object had it.
-    exemplar: u16,
-    /// How many had it: one that is on all objects says nothing.
-    count: u16,
 }
 
 /// What a text is like.
@@ -133,8 +117,7 @@ impl Families {
         Self {
             exemplars: Exemplars::default(),
             differ: Differ::default(),
-            by_label: HashMap::new(),
-            hasher: DefaultHashBuilder::default(),
+            kin: Kin::new(MOST_LABELS),
             last: NONE,
             usual: UNKNOWN,
             best: Vec::new(),
@@ -186,13 +169,12 @@ impl Families {
         numbers.into_iter().for_each(|number| self.exemplars.remove(number));
         self.differ.forget();
         let known = &self.exemplars;
-        self.by_label.retain(|_, learned| known.get(learned.exemplar).is_some());
+        self.kin.retain(|number| known.get(number).is_some());
     }
 
     /// Returns how many bytes it takes besides the exemplars.
     pub(super) fn memory(&self) -> usize {
-        let labels = self.by_label.capacity() * size_of::<(u64, Learned)>();
-        labels + self.differ.memory() + self.best.capacity() + self.trial.capacity()
+        self.kin.memory() + self.differ.memory() + self.best.capacity() + self.trial.capacity()
     }
 
     /// Finds an exemplar that a text is like, and leaves the difference in `best`.
@@ -221,33 +203,15 @@ impl Families {
         nearest
     }
 
-    /// Returns what the labels of an object speak for; the fewer families have a label, the more it counts.
+    /// Returns what the labels of an object speak for.
     fn relative(&self, whole: &[u8]) -> u16 {
-        let mut votes = [(NONE, 0_u32); LABELS];
-        for hash in labels(&self.hasher, whole) {
-            let Some(learned) = self.by_label.get(&hash) else { continue };
-            let same = |(known, _): &&mut (u16, u32)| *known == learned.exemplar || *known == NONE;
-            if let Some((known, votes)) = votes.iter_mut().find(same) {
-                (*known, *votes) = (learned.exemplar, *votes + u32::from(u16::MAX / learned.count));
-            }
-        }
-        votes.into_iter().max_by_key(|(_, votes)| *votes).map_or(NONE, |(number, _)| number)
+        self.kin.elect(self.kin.hashes(head::labels(whole))).unwrap_or(NONE)
     }
 
     fn learn(&mut self, whole: &[u8], number: u16) {
-        if self.by_label.len() >= MOST_LABELS {
-            self.by_label.clear();
-        }
-        for hash in labels(&self.hasher, whole) {
-            let learned = self.by_label.entry(hash).or_insert(Learned { exemplar: number, count: 0 });
-            *learned = Learned { exemplar: number, count: learned.count.saturating_add(1) };
-        }
+        let hashes: Vec<u64> = self.kin.hashes(head::labels(whole)).collect();
+        self.kin.learn(hashes.into_iter(), number);
     }
-}
-
-/// Returns hashes of the labels in a whole record.
-fn labels(hasher: &DefaultHashBuilder, whole: &[u8]) -> impl Iterator<Item = u64> {
-    head::labels(whole).take(LABELS).map(|label| hasher.hash_one(label))
 }
 
 #[cfg(test)]
@@ -262,9 +226,9 @@ mod tests {
         for number in 0..MOST_LABELS + 10 {
             record::write(&config_map("a/b").label("app", &number.to_string()).raw(), &mut scratch);
             families.learn(&scratch.whole, 1);
-            most = most.max(families.by_label.len());
+            most = most.max(families.kin.len());
         }
-        assert_eq!((most, families.by_label.len()), (MOST_LABELS, 10));
+        assert_eq!((most, families.kin.len()), (MOST_LABELS, 10));
         assert_eq!(families.relative(&scratch.whole), 1, "the last one was learned");
     }
 }

@@ -113,7 +113,8 @@ impl Writer {
 
     /// Stores an object. The version moves with it, but not during the list of its part.
     pub(crate) fn put(&mut self, envelope: &Envelope) -> Put {
-        let stored = self.stored(envelope.object());
+        let version = envelope.object().version();
+        let stored = self.stored(envelope.object(), &version);
         if matches!(stored, Stored::Same) {
             return Put::Unchanged;
         }
@@ -142,7 +143,7 @@ impl Writer {
                 contents.insert(key, entry, &scratch.whole, values, self.parts.epoch());
                 let stamp = contents.last_stamp();
                 let decoded = self.store.hot.remove(key);
-                if let Some(version) = self.parts.moved(&envelope.object().version()) {
+                if let Some(version) = self.parts.moved(&version) {
                     contents.advance(version);
                 }
                 drop(contents);
@@ -234,16 +235,16 @@ impl Writer {
         self.repack()
     }
 
-    /// Says what is stored under the key of `object`, and marks it as listed if it stays.
-    fn stored(&self, object: &RawObject) -> Stored {
+    /// Says what is stored under the key of `object`, which is of that version, and marks it as listed if it stays.
+    fn stored(&self, object: &RawObject, version: &ResourceVersion) -> Stored {
         let (contents, new) = (self.store.read(), Head::parse(object.head()));
         let Some(entry) = contents.find(object.key()) else { return Stored::Nothing };
         let head = Head::parse(contents.record(entry));
         if !head.has_uid_of(&new) {
             return Stored::Other(contents.copy(entry), entry);
         }
-        let same = !new.has_no_version() && head.has_version_of(&new);
-        if !same && !self.is_outdated(&head, &new.version(), &contents.version) {
+        let same = !version.is_empty() && head.has_version_of(&new);
+        if !same && !self.is_outdated(&head, version, &contents.version) {
             return Stored::Earlier(contents.copy(entry), entry);
         }
         contents.confirm(entry, self.parts.epoch());

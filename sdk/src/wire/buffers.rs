@@ -16,7 +16,7 @@ const LARGEST: usize = BUFFER / 4;
 const KEPT: usize = 32;
 
 /// Shared buffers of one reflector, or none.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Buffers {
     /// The one that is being filled is the last.
     buffers: VecDeque<BytesMut>,

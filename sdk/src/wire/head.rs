@@ -67,11 +67,6 @@ impl<'a> Head<'a> {
         ResourceVersion::new(&version)
     }
 
-    /// Says whether there is no version.
-    pub(crate) fn has_no_version(&self) -> bool {
-        self.version == Version::Other("")
-    }
-
     /// Says whether both are of one life of an object.
     pub(crate) fn has_uid_of(&self, other: &Head<'_>) -> bool {
         self.flags & UUID == other.flags & UUID && self.uid == other.uid
@@ -172,9 +167,7 @@ impl Owner<'_> {
         write_number(out, 0);
         write_bytes(out, words_of(&self.name));
         let uid = words_of(&self.uid);
-        let uuid = parse_uuid(uid);
-        out.push(u8::from(uuid.is_some()));
-        write_uid(out, uuid, uid);
+        write_told_uid(out, parse_uuid(uid), uid);
     }
 }
 
@@ -190,16 +183,16 @@ fn write_uid(out: &mut Vec<u8>, uuid: Option<[u8; 16]>, text: &[u8]) {
 }
 
 /// Appends a uid behind a byte that says of which form it is.
+fn write_told_uid(out: &mut Vec<u8>, uuid: Option<[u8; 16]>, text: &[u8]) {
+    out.push(u8::from(uuid.is_some()));
+    write_uid(out, uuid, text);
+}
+
+/// Appends the uid of an owner.
 pub(crate) fn write_owner_uid(out: &mut Vec<u8>, uid: TextRef<'_>) {
     match uid {
-        TextRef::Uuid(bytes) => {
-            out.push(1);
-            out.extend_from_slice(&bytes);
-        }
-        TextRef::Other(text) => {
-            out.push(0);
-            write_bytes(out, text.as_bytes());
-        }
+        TextRef::Uuid(bytes) => write_told_uid(out, Some(bytes), &[]),
+        TextRef::Other(text) => write_told_uid(out, None, text.as_bytes()),
     }
 }
 

@@ -13,7 +13,7 @@ use super::scan::Scanner;
 pub(super) const LARGEST: usize = u16::MAX as usize;
 
 /// One object that others are read by.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Model {
     text: Box<[u8]>,
     /// What of it others are read by: objects and lists.
@@ -27,7 +27,6 @@ pub(super) struct Model {
 }
 
 /// A member of an object: its name, which managedFields have none of, and where its value stands.
-#[derive(Debug)]
 struct Member {
     name: Option<Box<[u8]>>,
     value: Range<usize>,

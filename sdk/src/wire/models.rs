@@ -1,9 +1,6 @@
 //! Which model an object is read by, and which objects become models.
-use std::hash::BuildHasher;
-
-use hashbrown::{DefaultHashBuilder, HashMap};
-
 use super::head::Text;
+use super::kin::Kin;
 use super::model::{LARGEST, Model};
 use super::outline::Outline;
 use super::scan::Scanner;
@@ -14,10 +11,7 @@ const MOST: usize = 192;
 /// Most bytes of all models.
 const MOST_BYTES: usize = 1024 * 1024;
 
-/// How many labels are looked at.
-const LABELS: usize = 16;
-
-/// Most labels that are remembered: then they are forgotten, and learned again.
+/// Most labels that are remembered.
 const MOST_LABELS: usize = 16 * MOST;
 
 /// What learning a model costs: so many objects that were read by one pay for it. Where nothing is alike, little is lost.
@@ -30,14 +24,12 @@ const MOST_CREDIT: u32 = 32 * PRICE;
 const TRICKLE: u32 = 64;
 
 /// The models of one reflector; by default there are none, ever.
-#[derive(Debug, Default)]
 pub(crate) struct Models {
     learns: bool,
     models: Vec<Model>,
     bytes: usize,
-    /// The last model whose object had a label, by the hash of the label.
-    by_label: HashMap<u64, Learned>,
-    hasher: DefaultHashBuilder,
+    /// The models by the labels of the objects that were learned.
+    kin: Kin,
     /// What the last object was read by.
     last: usize,
     /// Where to look for a model to replace.
@@ -47,16 +39,8 @@ pub(crate) struct Models {
     reading: Reading,
 }
 
-/// What is known of a label.
-#[derive(Clone, Copy, Debug)]
-struct Learned {
-    model: u16,
-    /// How many models had it: one that all have says nothing.
-    count: u16,
-}
-
 /// What is known of the object that is being read.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Reading {
     /// The hashes of its labels.
     labels: Vec<u64>,
@@ -64,6 +48,22 @@ struct Reading {
     model: Option<usize>,
     /// Whether part of it had to be scanned.
     missed: bool,
+}
+
+impl Default for Models {
+    fn default() -> Self {
+        Self {
+            learns: false,
+            models: Vec::new(),
+            bytes: 0,
+            kin: Kin::new(MOST_LABELS),
+            last: 0,
+            hand: 0,
+            credit: 0,
+            trickle: 0,
+            reading: Reading::default(),
+        }
+    }
 }
 
 impl Models {
@@ -79,27 +79,15 @@ impl Models {
         (*chosen, *model, *missed) = (false, None, false);
     }
 
-    /// Chooses a model for an object of these labels: the fewer models have a label, the more it counts.
+    /// Chooses a model for an object of these labels.
     pub(super) fn choose(&mut self, labels: &[(Text<'_>, Text<'_>)]) {
         if !self.learns || self.reading.chosen {
             return;
         }
-        let Self { reading, hasher, by_label, .. } = self;
+        let Self { reading, kin, .. } = self;
         reading.chosen = true;
-        reading.labels.extend(labels.iter().take(LABELS).map(|label| hasher.hash_one(label)));
-        let (mut votes, mut count) = ([(0, 0_u32); LABELS], 0);
-        for learned in reading.labels.iter().filter_map(|hash| by_label.get(hash)) {
-            let known = votes[..count].iter_mut().find(|(model, _)| *model == learned.model);
-            let weight = u32::from(u16::MAX / learned.count.max(1));
-            match known {
-                Some((_, votes)) => *votes += weight,
-                None => {
-                    votes[count] = (learned.model, weight);
-                    count += 1;
-                }
-            }
-        }
-        let elected = votes[..count].iter().max_by_key(|(_, votes)| *votes).map(|(model, _)| usize::from(*model));
+        reading.labels.extend(kin.hashes(labels.iter()));
+        let elected = kin.elect(reading.labels.iter().copied()).map(usize::from);
         reading.model = elected.or(Some(self.last)).filter(|model| *model < self.models.len());
     }
 
@@ -151,13 +139,7 @@ impl Models {
             }
         }
         self.last = at;
-        if self.by_label.len() >= MOST_LABELS {
-            self.by_label.clear();
-        }
-        for hash in &self.reading.labels {
-            let learned = self.by_label.entry(*hash).or_insert(Learned { model: 0, count: 0 });
-            *learned = Learned { model: at as u16, count: learned.count.saturating_add(1) };
-        }
+        self.kin.learn(self.reading.labels.iter().copied(), at as u16);
     }
 
     fn replace(&mut self, at: usize, model: Model) {
@@ -262,7 +244,7 @@ mod tests {
         models.credit = u32::MAX;
         for number in 0..MOST_LABELS + MOST {
             read(odd(number, 13).as_bytes(), &mut models).unwrap();
-            assert!(models.models.len() <= MOST && models.by_label.len() <= MOST_LABELS);
+            assert!(models.models.len() <= MOST && models.kin.len() <= MOST_LABELS);
         }
         assert_eq!(models.models.len(), MOST);
         for number in 0..500 {

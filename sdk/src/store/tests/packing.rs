@@ -3,24 +3,8 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::store::fixture::varied;
 use crate::store::training::Training;
-
-/// An object that is like its neighbours and still its own.
-fn varied(number: u64) -> ConfigMapFixture {
-    let noise = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    config_map(&format!("team-{}/app-{}-{noise:x}", number % 7, number % 5))
-        .uid(&format!("{noise:08x}-{:04x}-4000-a000-{noise:012x}", number % 65_536)[..36])
-        .version(1_000_000 + number)
-        .label("app.kubernetes.io/name", &format!("app-{}", number % 5))
-        .label("app.kubernetes.io/managed-by", "kubewright")
-        .controller(&format!("0a1b2c3d-0000-4000-8000-{:012x}", number / 10))
-        .data("words", format!("all w{}", number % 11))
-        .data(
-            "script",
-            "set -eu; exec /usr/bin/serve --listen 0.0.0.0:8080 --log-format json --config /etc/app/config.yaml",
-        )
-        .data("checksum", format!("{noise:x}{:x}", noise.rotate_left(17)))
-}
 
 /// An object of quite another make.
 fn other(number: u64) -> ConfigMapFixture {
