@@ -12,6 +12,8 @@ mod failure;
 
 mod list;
 
+mod page;
+
 mod source;
 
 mod state;
@@ -85,7 +87,7 @@ pub struct Target {
 /// Keeps a store in step with one target of the API server, for ever.
 pub struct Reflector<S> {
     target: Target,
-    source: Box<dyn ListerWatcher>,
+    source: Arc<dyn ListerWatcher>,
     sink: S,
     status: status_channel::Sender<ReflectorStatus>,
     machine: Machine,
@@ -107,7 +109,7 @@ impl<S: DeltaSink> Reflector<S> {
         sink: S,
     ) -> (Self, status_channel::Receiver<ReflectorStatus>) {
         let (status, receiver) = status_channel::channel(ReflectorStatus::default());
-        let source = Box::new(source);
+        let source = Arc::new(source);
         let machine = Machine::new();
         let counts = ReflectorCounts::default();
         (
@@ -141,7 +143,7 @@ impl<S: DeltaSink> Reflector<S> {
                 clock::sleep(wait).await;
                 self.step(Input::Waited).await.map(drop)
             }
-            Request::List(options) | Request::Probe(options) => list::page(self, options).await,
+            Request::List(options) | Request::Probe(options) => list::pages(self, options).await,
             Request::WatchList => watch::follow(self, ResourceVersion::default(), InitialEvents::Send).await,
             Request::Watch(version) => watch::follow(self, version, InitialEvents::Skip).await,
         }

@@ -1,4 +1,4 @@
-//! One page of a list, item by item as it arrives.
+//! The pages of a list, item by item as they arrive. The next is asked for while one is read.
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -7,29 +7,37 @@ use crate::clock;
 use crate::wire::ListSplitter;
 
 use super::failure::{Cause, Verb};
-use super::state::{Input, ListOptions};
+use super::page::{Page, beside};
+use super::state::{Input, ListOptions, Request};
 use super::{Closed, DeltaSink, Reflector};
 
 /// Longest silence within the body of a list. The API server ends a list after 60 s, and never pauses for that long.
 pub(super) const LIST_SILENCE: Duration = Duration::from_secs(60);
 
-pub(super) async fn page<S: DeltaSink>(reflector: &mut Reflector<S>, options: ListOptions) -> Result<(), Closed> {
-    match read(reflector, options).await? {
-        Ok(()) => Ok(()),
-        Err(cause) => reflector.fail(Verb::List, cause, Duration::ZERO).await,
+/// Reads pages until the machine asks for something else.
+pub(super) async fn pages<S: DeltaSink>(reflector: &mut Reflector<S>, options: ListOptions) -> Result<(), Closed> {
+    let mut page = Page::ask(&reflector.source, options);
+    loop {
+        match read(reflector, page).await? {
+            Ok(Some(ahead)) if reflector.machine.request() == Request::List(ahead.options().clone()) => page = ahead,
+            Ok(_) => return Ok(()),
+            Err(cause) => return reflector.fail(Verb::List, cause, Duration::ZERO).await,
+        }
     }
 }
 
-async fn read<S: DeltaSink>(reflector: &mut Reflector<S>, options: ListOptions) -> Result<Result<(), Cause>, Closed> {
-    let asked = options.continue_token.clone();
-    let mut chunks = match reflector.source.list(options).await {
+/// Reads one page, and returns the next where it was asked for ahead.
+async fn read<S: DeltaSink>(reflector: &mut Reflector<S>, page: Page) -> Result<Result<Option<Page>, Cause>, Closed> {
+    let asked = page.options().continue_token.clone();
+    let mut chunks = match page.answer().await {
         Ok(chunks) => chunks,
         Err(error) => return Ok(Err(Cause::Client(error))),
     };
     reflector.step(Input::Opened).await?;
     let mut splitter = ListSplitter::new();
+    let mut ahead = None;
     loop {
-        match clock::timeout(LIST_SILENCE, chunks.next()).await {
+        match clock::timeout(LIST_SILENCE, beside(&mut ahead, chunks.next())).await {
             Some(Some(Ok(chunk))) => splitter.push(chunk),
             Some(Some(Err(error))) => return Ok(Err(Cause::Client(error))),
             Some(None) => break,
@@ -38,6 +46,10 @@ async fn read<S: DeltaSink>(reflector: &mut Reflector<S>, options: ListOptions) 
         loop {
             match splitter.next_item(&mut reflector.models) {
                 Ok(None) => {
+                    ahead = ahead.or_else(|| {
+                        let options = reflector.machine.following(splitter.continue_token()?)?;
+                        Some(Page::ask(&reflector.source, options))
+                    });
                     // As in a watch: the store packs this chunk while the next one is read.
                     tokio::task::yield_now().await;
                     break;
@@ -57,7 +69,7 @@ async fn read<S: DeltaSink>(reflector: &mut Reflector<S>, options: ListOptions) 
         Ok(head) if head.continue_token.is_some() && head.continue_token == asked => Ok(Err(Cause::SamePage)),
         Ok(head) => {
             let page = Input::Page { version: head.version, continue_token: head.continue_token };
-            reflector.step(page).await.map(|_| Ok(()))
+            reflector.step(page).await.map(|_| Ok(ahead))
         }
         Err(error) => Ok(Err(Cause::Wire(error))),
     }

@@ -212,6 +212,17 @@ impl Machine {
         }
     }
 
+    /// Returns what the request after this one will be, if this one is a page that names `token` as the next: as long as
+    /// nothing goes wrong, it may be sent already.
+    pub(super) fn following(&self, token: &str) -> Option<ListOptions> {
+        match &self.state {
+            State::List(List { options, .. }) if options.continue_token.as_deref() != Some(token) => {
+                Some(ListOptions { continue_token: Some(token.to_owned()), ..options.clone() })
+            }
+            _ => None,
+        }
+    }
+
     /// Says whether a watch is to send what exists first, and has not come to the end of it.
     pub(super) fn awaits_initial_events(&self) -> bool {
         matches!(self.state, State::WatchList)

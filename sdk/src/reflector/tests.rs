@@ -15,6 +15,8 @@ use crate::resource::ResourceType;
 use super::state::ListOptions;
 use super::*;
 
+mod ahead;
+
 mod lists;
 
 mod recovery;
@@ -53,6 +55,8 @@ impl Asked {
 pub(super) enum Answer {
     Fail(client::Error),
     Body(Vec<Step>),
+    /// Does it after so long.
+    Late(Duration, Box<Answer>),
 }
 
 /// What a body does.
@@ -60,6 +64,8 @@ pub(super) enum Step {
     Send(String),
     Wait(Duration),
     Break,
+    /// Holds this until it is read, or the body dropped.
+    Keep(Arc<()>),
     /// Stays open and silent.
     Hang,
 }
@@ -70,26 +76,36 @@ type Script = dyn Fn(usize, &Asked) -> Answer + Send + Sync;
 struct Server {
     script: Arc<Script>,
     asked: Arc<Mutex<Vec<(tokio::time::Instant, Asked)>>>,
-    /// Bodies that are open.
+    /// Requests and bodies that are open.
     open: Arc<()>,
 }
 
 impl Server {
-    fn answer(&self, asked: Asked) -> Result<Chunks, client::Error> {
+    async fn answer(&self, asked: Asked) -> Result<Chunks, client::Error> {
+        let open = Arc::clone(&self.open);
         let count = {
             let mut log = self.asked.lock().unwrap();
             log.push((clock::now(), asked.clone()));
             log.len()
         };
-        match (self.script)(count, &asked) {
+        let mut answer = (self.script)(count, &asked);
+        while let Answer::Late(after, then) = answer {
+            clock::sleep(after).await;
+            answer = *then;
+        }
+        match answer {
+            Answer::Late(..) => unreachable!("it is waited for above"),
             Answer::Fail(error) => Err(error),
             Answer::Body(steps) => {
-                let open = Arc::clone(&self.open);
                 let body = stream::iter(steps).filter_map(move |step| {
                     let _open = &open;
                     async move {
                         match step {
                             Step::Send(text) => Some(Ok(Bytes::from(text))),
+                            Step::Keep(held) => {
+                                drop(held);
+                                None
+                            }
                             Step::Break => Some(Err(broken())),
                             Step::Wait(duration) => {
                                 clock::sleep(duration).await;
@@ -107,11 +123,11 @@ impl Server {
 
 impl ListerWatcher for Server {
     fn list(&self, options: ListOptions) -> BoxFuture<'_, Result<Chunks, client::Error>> {
-        Box::pin(async move { self.answer(Asked::List(options)) })
+        Box::pin(async move { self.answer(Asked::List(options)).await })
     }
 
     fn watch(&self, options: WatchOptions) -> BoxFuture<'_, Result<Chunks, client::Error>> {
-        Box::pin(async move { self.answer(Asked::Watch(options)) })
+        Box::pin(async move { self.answer(Asked::Watch(options)).await })
     }
 }
 
@@ -262,6 +278,12 @@ pub(super) fn body(steps: impl IntoIterator<Item = Step>) -> Answer {
 /// Sends `text`, then stays open.
 pub(super) fn open(text: &str) -> Answer {
     body([Step::Send(text.to_owned()), Step::Hang])
+}
+
+/// Sends the first `cut` bytes of `text`, and the others after `pause`.
+pub(super) fn slow(text: &str, cut: usize, pause: Duration) -> Answer {
+    let (head, rest) = text.split_at(cut);
+    body([Step::Send(head.to_owned()), Step::Wait(pause), Step::Send(rest.to_owned())])
 }
 
 /// Sends `text` and ends.

@@ -114,6 +114,11 @@ impl ListSplitter {
         Scanned::parse_by(&self.item, models).map(Some)
     }
 
+    /// Returns what the next page must be asked for with, once that was read: the API server says so before the items.
+    pub(crate) fn continue_token(&self) -> Option<&str> {
+        self.framing.head.continue_token.as_deref()
+    }
+
     /// Ends the body.
     pub(crate) fn finish(self) -> Result<ListHead, Error> {
         let Framing { place, seen, head, .. } = self.framing;

@@ -52,6 +52,20 @@ fn items_come_whatever_the_order_of_members_and_the_chunks() {
 }
 
 #[test]
+fn the_next_page_is_known_as_soon_as_the_list_has_said_it() {
+    let (metadata, items) = (r#""metadata":{"continue":"token"}"#, r#""items":[{},{}]"#);
+    for body in [format!("{{{metadata},{items}}}"), format!("{{{items},{metadata}}}")] {
+        let known = body.find(metadata).unwrap() + metadata.len();
+        let (mut splitter, mut models) = (ListSplitter::new(), Models::learning());
+        for (at, byte) in body.bytes().enumerate() {
+            assert_eq!(splitter.continue_token(), (at >= known).then_some("token"), "{at} of {body}");
+            splitter.push(Bytes::copy_from_slice(&[byte]));
+            while splitter.next_item(&mut models).unwrap().is_some() {}
+        }
+    }
+}
+
+#[test]
 fn a_list_without_items_is_a_list() {
     for items in ["[]", "[ ]", "null"] {
         let body =
