@@ -37,6 +37,13 @@ impl Histogram {
         self.sum = self.sum.saturating_add(duration);
     }
 
+    /// Counts what another histogram of the same bounds has counted.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        debug_assert_eq!(self.bounds, other.bounds);
+        self.counts.iter_mut().zip(&other.counts).for_each(|(count, other)| *count += other);
+        self.sum = self.sum.saturating_add(other.sum);
+    }
+
     /// Returns how many durations were counted.
     pub fn count(&self) -> u64 {
         self.counts.iter().sum()

@@ -77,6 +77,7 @@ mod ready;
 mod slots;
 
 use self::core::Core;
+pub(crate) use self::core::Delivery;
 use limiter::{ItemExponential, RateLimiter};
 use slots::Tick;
 
@@ -207,6 +208,22 @@ impl<T: Clone + Eq + Hash + Send> WorkQueue<T> {
         }
     }
 
+    /// Adds a key at once and lets its next delivery say that it was asked for anew; ignored after shutdown.
+    pub(crate) fn add_anew(&self, item: T, priority: Priority) {
+        let wake = {
+            let (mut core, now) = self.core();
+            core.add_anew(item, priority, now)
+        };
+        if wake {
+            self.shared.wake();
+        }
+    }
+
+    /// Says whether a key was asked for anew since it was delivered last.
+    pub(crate) fn is_anew(&self, item: &T) -> bool {
+        self.lock().is_anew(item)
+    }
+
     /// Takes back what was added with a delay that is not over.
     pub fn cancel_after(&self, item: &T) {
         self.lock().cancel(item);
@@ -240,6 +257,12 @@ impl<T: Clone + Eq + Hash + Send> WorkQueue<T> {
     pub async fn get_with_priority(&self) -> Option<(T, Priority)> {
         // A worker whose reconciles never wait would keep its thread for as long as the queue lasts.
         tokio::task::coop::consume_budget().await;
+        self.deliver().await.map(|Delivery { item, priority, .. }| (item, priority))
+    }
+
+    /// As [`WorkQueue::get`], with all that is known of the delivery. Returns at once where a key is ready, so that the
+    /// caller must see to it that other tasks have their turn.
+    pub(crate) async fn deliver(&self) -> Option<Delivery<T>> {
         if let Some(taken) = self.take() {
             return Some(taken);
         }
@@ -260,6 +283,25 @@ impl<T: Clone + Eq + Hash + Send> WorkQueue<T> {
             let due = due.map(|due| self.shared.epoch + Duration::from_nanos(due));
             wait(woken, due).await;
         }
+    }
+
+    /// Ends the work on a key, as of `now`, and takes the next where one is ready: one look at the queue instead of two,
+    /// which is what many workers of short reconciles wait for.
+    pub(crate) fn exchange(&self, item: &T, now: Instant) -> Option<Delivery<T>> {
+        let now = self.shared.tick_at(now);
+        let mut core = self.lock();
+        core.promote(now);
+        let again = core.done(item, now);
+        let next = core.get(now);
+        let (wake, drained) = (again && core.len() > 0, core.is_drained());
+        drop(core);
+        if wake {
+            self.shared.wake();
+        }
+        if drained {
+            self.shared.drained.notify_waiters();
+        }
+        next
     }
 
     /// Ends the work on a key that [`WorkQueue::get`] returned. A key that was added meanwhile is ready again.
@@ -328,7 +370,7 @@ impl<T: Clone + Eq + Hash + Send> WorkQueue<T> {
         }
     }
 
-    fn take(&self) -> Option<(T, Priority)> {
+    fn take(&self) -> Option<Delivery<T>> {
         let (mut core, now) = self.core();
         core.get(now)
     }
@@ -370,7 +412,11 @@ impl<T> Shared<T> {
     }
 
     fn tick(&self) -> Tick {
-        ticks(clock::now().into_std().saturating_duration_since(self.epoch))
+        self.tick_at(clock::now().into_std())
+    }
+
+    fn tick_at(&self, now: Instant) -> Tick {
+        ticks(now.saturating_duration_since(self.epoch))
     }
 }
 

@@ -3,10 +3,10 @@ use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
 use futures_util::future::{BoxFuture, join_all};
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::queue::WorkQueue;
@@ -14,12 +14,11 @@ use crate::reconcile::ReconcileFn;
 use crate::resource::ObjectKey;
 
 use super::count::Counters;
-use super::hold::Holds;
 use super::inlet::Inlet;
 use super::parking::Parking;
 use super::source::{self, Feed};
 use super::status::Monitor;
-use super::worker::Worker;
+use super::worker::{Shared, Worker};
 use super::{Controller, Error, gate, timer, within};
 
 /// A controller whose sources feed its queue. Dropping it detaches them.
@@ -27,7 +26,6 @@ pub(crate) struct Attached {
     pub(super) name: Arc<str>,
     pub(super) deadline: Option<Duration>,
     pub(super) queue: WorkQueue<ObjectKey>,
-    pub(super) holds: Arc<Holds>,
     pub(super) parking: Arc<Parking>,
     pub(super) counters: Arc<Counters>,
     concurrency: usize,
@@ -41,8 +39,8 @@ impl Attached {
     pub(super) fn new(controller: Controller) -> Self {
         let Controller { name, concurrency, deadline, read_your_writes, gate, limiter, resync, sources } = controller;
         let gate = gate.unwrap_or_else(|| Arc::new(gate::Open));
-        let (queue, holds) = (WorkQueue::new(limiter).measured(), Arc::<Holds>::default());
-        let inlet = Inlet::new(queue.clone(), Arc::clone(&holds), Arc::clone(&gate));
+        let queue = WorkQueue::new(limiter).measured();
+        let inlet = Inlet::new(queue.clone(), Arc::clone(&gate));
         let (mut feeds, mut drivers) = (Vec::new(), Vec::new());
         for source in sources {
             if let (Some(period), Some(primaries)) = (resync, source.primaries()) {
@@ -54,7 +52,8 @@ impl Attached {
             }
         }
         let parking = Arc::new(Parking::new(gate, read_your_writes));
-        Self { name, deadline, queue, holds, parking, counters: Arc::default(), concurrency, feeds, drivers }
+        let counters = Arc::new(Counters::new(concurrency));
+        Self { name, deadline, queue, parking, counters, concurrency, feeds, drivers }
     }
 
     /// Returns a way to ask how it is doing, which outlives the controller.
@@ -93,7 +92,7 @@ impl Attached {
             _ = synced => {}
         }
         tracing::info!(controller = %self.name, workers = self.concurrency, "every source has synced, starting workers");
-        let (stopping, stopped) = watch::channel(false);
+        let stopped = Arc::<AtomicBool>::default();
         let mut workers = self.workers(&reconcile, &stopped);
         let lost = tokio::select! {
             biased;
@@ -102,8 +101,8 @@ impl Attached {
             never = &mut driven => match never {},
             never = self.parking.keep(&self.queue) => match never {},
         };
-        // Nobody listens only when every worker has ended.
-        let _ = stopping.send(true);
+        stopped.store(true, SeqCst);
+        // Wakes the workers that wait for a key.
         self.queue.shut_down();
         let dropped = finish(workers, grace, &self.counters).await;
         match lost {
@@ -115,13 +114,9 @@ impl Attached {
         }
     }
 
-    fn workers(&self, reconcile: &ReconcileFn, stopped: &watch::Receiver<bool>) -> JoinSet<()> {
-        let worker = Worker::new(self, Arc::clone(reconcile));
-        let mut workers = JoinSet::new();
-        for _ in 0..self.concurrency {
-            workers.spawn(worker.clone().run(stopped.clone()));
-        }
-        workers
+    fn workers(&self, reconcile: &ReconcileFn, stopped: &Arc<AtomicBool>) -> JoinSet<()> {
+        let shared = Arc::new(Shared::new(self, Arc::clone(reconcile), Arc::clone(stopped)));
+        (0..self.concurrency).map(|number| Worker::new(Arc::clone(&shared), number).run()).collect()
     }
 }
 

@@ -1,5 +1,5 @@
 //! What the reconciles of one controller came to, counted.
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -30,9 +30,25 @@ pub struct Counts {
 /// The same, while it counts.
 #[derive(Debug)]
 pub(super) struct Counters {
-    outcomes: [AtomicU64; Outcome::COUNT],
+    shares: Box<[Share]>,
+}
+
+/// How many shares there are at most. Workers take turns with them, so that those of an ordinary controller have one each
+/// and wait for nobody to count a reconcile that takes a microsecond; of many workers, most wait for something else anyway.
+const MAX_SHARES: usize = 16;
+
+/// What some of the workers counted. Apart from the others in memory, or two processors would pass it to and fro.
+#[derive(Debug)]
+#[repr(align(128))]
+struct Share {
     running: AtomicUsize,
-    times: Mutex<Histogram>,
+    tally: Mutex<Tally>,
+}
+
+#[derive(Debug)]
+struct Tally {
+    outcomes: [u64; Outcome::COUNT],
+    times: Histogram,
 }
 
 /// controller-runtime's buckets of `reconcile_time_seconds`, in milliseconds.
@@ -51,41 +67,36 @@ const BOUNDS: &[Duration] = &{
     bounds
 };
 
-impl Default for Counters {
-    fn default() -> Self {
-        let (outcomes, running) = Default::default();
-        Self { outcomes, running, times: Mutex::new(Histogram::new(BOUNDS)) }
-    }
-}
-
 impl Counters {
-    /// Counts a reconcile that ended in this way after so long.
-    pub(super) fn count(&self, outcome: Outcome, time: Duration) {
-        self.of(outcome).fetch_add(1, Ordering::Relaxed);
-        self.lock().observe(time);
+    /// Makes counters for so many workers, of which nothing has run.
+    pub(super) fn new(workers: usize) -> Self {
+        let share = || Share {
+            running: AtomicUsize::new(0),
+            tally: Mutex::new(Tally { outcomes: [0; Outcome::COUNT], times: Histogram::new(BOUNDS) }),
+        };
+        Self { shares: (0..workers.clamp(1, MAX_SHARES)).map(|_| share()).collect() }
+    }
+
+    /// Counts a reconcile of the worker with this number as running until the guard is dropped or told how it ended.
+    pub(super) fn start(&self, worker: usize) -> Running<'_> {
+        let share = &self.shares[worker % self.shares.len()];
+        share.running.fetch_add(1, Relaxed);
+        Running(share)
+    }
+
+    pub(super) fn running(&self) -> usize {
+        self.shares.iter().map(|share| share.running.load(Relaxed)).sum()
     }
 
     /// Returns how long reconciles took.
     pub(super) fn times(&self) -> Histogram {
-        self.lock().clone()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Histogram> {
-        self.times.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Counts a reconcile as running until the guard is dropped.
-    pub(super) fn start(&self) -> Running<'_> {
-        self.running.fetch_add(1, Ordering::Relaxed);
-        Running(self)
-    }
-
-    pub(super) fn running(&self) -> usize {
-        self.running.load(Ordering::Relaxed)
+        let mut times = Histogram::new(BOUNDS);
+        self.shares.iter().for_each(|share| times.merge(&share.tally().times));
+        times
     }
 
     pub(super) fn read(&self) -> Counts {
-        let read = |outcome: Outcome| self.of(outcome).load(Ordering::Relaxed);
+        let read = |outcome: Outcome| self.shares.iter().map(|share| share.tally().outcomes[outcome as usize]).sum();
         Counts {
             succeeded: read(Outcome::Succeeded),
             requeued: read(Outcome::Requeued),
@@ -96,18 +107,51 @@ impl Counters {
             timeouts: read(Outcome::TimedOut),
         }
     }
+}
 
-    fn of(&self, outcome: Outcome) -> &AtomicU64 {
-        &self.outcomes[outcome as usize]
+impl Share {
+    fn tally(&self) -> MutexGuard<'_, Tally> {
+        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// A reconcile that runs.
 #[derive(Debug)]
-pub(super) struct Running<'a>(&'a Counters);
+pub(super) struct Running<'a>(&'a Share);
+
+impl Running<'_> {
+    /// Counts that it ended in this way after so long.
+    pub(super) fn ended(self, outcome: Outcome, time: Duration) {
+        let mut tally = self.0.tally();
+        tally.outcomes[outcome as usize] += 1;
+        tally.times.observe(time);
+    }
+}
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
-        self.0.running.fetch_sub(1, Ordering::Relaxed);
+        self.0.running.fetch_sub(1, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_workers_count_apart_is_told_together() {
+        let workers = 2 * MAX_SHARES + 1;
+        let counters = Counters::new(workers);
+        let runs: Vec<_> = (0..workers).map(|worker| counters.start(worker)).collect();
+        assert_eq!((counters.running(), counters.shares.len()), (workers, MAX_SHARES));
+        for (number, run) in runs.into_iter().enumerate() {
+            let outcome = if number == 0 { Outcome::Conflict } else { Outcome::Succeeded };
+            run.ended(outcome, Duration::from_millis(7));
+        }
+        let counts = Counts { conflicts: 1, succeeded: workers as u64 - 1, ..Counts::default() };
+        assert_eq!((counters.running(), counters.read()), (0, counts));
+        assert_eq!(counters.times().count(), workers as u64);
+        assert_eq!(counters.times().sum(), Duration::from_millis(7) * workers as u32);
+        assert_eq!(Counters::new(0).running(), 0);
     }
 }

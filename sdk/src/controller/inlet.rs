@@ -6,7 +6,6 @@ use crate::queue::{Priority, When, WorkQueue};
 use crate::resource::ObjectKey;
 
 use super::gate::Gate;
-use super::hold::Holds;
 
 /// What happened to an object, as far as its primary's turn depends on it.
 ///
@@ -29,13 +28,12 @@ pub(crate) enum Trigger {
 #[derive(Clone)]
 pub(crate) struct Inlet {
     queue: WorkQueue<ObjectKey>,
-    holds: Arc<Holds>,
     gate: Arc<dyn Gate>,
 }
 
 impl Inlet {
-    pub(super) fn new(queue: WorkQueue<ObjectKey>, holds: Arc<Holds>, gate: Arc<dyn Gate>) -> Self {
-        Self { queue, holds, gate }
+    pub(super) fn new(queue: WorkQueue<ObjectKey>, gate: Arc<dyn Gate>) -> Self {
+        Self { queue, gate }
     }
 
     /// Lets the primary with this key be reconciled, unless the change is the echo of its own last write.
@@ -46,15 +44,10 @@ impl Inlet {
 
     /// Lets the primary with this key be reconciled.
     pub(crate) fn add(&self, key: ObjectKey, trigger: Trigger) {
-        let priority = match trigger {
-            Trigger::Known => Priority::Low,
-            Trigger::Changed => Priority::Normal,
-            Trigger::Asked => Priority::High,
-        };
-        if trigger == Trigger::Asked {
-            self.holds.lift(&key);
-            self.queue.forget(&key);
+        match trigger {
+            Trigger::Known => self.queue.add_with(key, When::Now, Priority::Low),
+            Trigger::Changed => self.queue.add_with(key, When::Now, Priority::Normal),
+            Trigger::Asked => self.queue.add_anew(key, Priority::High),
         }
-        self.queue.add_with(key, When::Now, priority);
     }
 }

@@ -1,5 +1,6 @@
 //! Keys that wait until caches show their own writes: parked beside the queue, so that no worker waits with them.
 use std::convert::Infallible;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -25,6 +26,9 @@ pub(super) struct Parking {
     /// How long a key is parked at most; `None` where none is parked.
     deadline: Option<Duration>,
     state: Mutex<State>,
+    /// How many are parked. Workers hold a key one after the other, by way of the queue's lock, so that one who reads zero
+    /// knows that its own is not: where nothing is parked, no lock is taken.
+    count: AtomicUsize,
     /// Says that a key was parked.
     arrived: Notify,
 }
@@ -109,7 +113,7 @@ impl Parking {
             ReadYourWrites::Off => None,
         };
         let state = Mutex::new(State { parked: HashMap::new(), stats: GateStats::default() });
-        Self { gate, deadline, state, arrived: Notify::new() }
+        Self { gate, deadline, state, count: AtomicUsize::new(0), arrived: Notify::new() }
     }
 
     /// Says whether the key may be reconciled, and parks it if it may not.
@@ -120,7 +124,9 @@ impl Parking {
         let Some(deadline) = self.deadline else { return Ok(Passage::Free) };
         match self.gate.sight(key) {
             Sight::Clear => {
-                self.state().leave(key);
+                if self.count.load(Relaxed) > 0 {
+                    self.leave(&mut self.state(), key);
+                }
                 return Ok(Passage::Free);
             }
             Sight::Behind => {}
@@ -133,12 +139,13 @@ impl Parking {
         // Looked at once more where it is parked, so that what shows from here on lets it go.
         let mut state = self.state();
         if self.gate.sight(key) == Sight::Clear {
-            state.leave(key);
+            self.leave(&mut state, key);
             return Ok(Passage::Free);
         }
         let parked = Parked { since: clock::now(), priority };
         let parked = state.parked.entry(key.clone()).or_insert(parked);
         parked.priority = parked.priority.max(priority);
+        self.count.store(state.parked.len(), Relaxed);
         drop(state);
         tracing::trace!("waits until the caches show what it wrote");
         self.arrived.notify_one();
@@ -177,11 +184,11 @@ impl Parking {
         for (key, Parked { since, priority }) in keys {
             let due = since + deadline;
             if self.gate.sight(&key) == Sight::Clear {
-                state.leave(&key);
+                self.leave(&mut state, &key);
             } else if due <= now {
                 tracing::warn!(object = %key, waited = ?deadline, "caches do not show what was written, reconciling nevertheless");
                 state.stats.timeouts += 1;
-                state.leave(&key);
+                self.leave(&mut state, &key);
                 self.gate.overlook(&key);
             } else {
                 next = next.min(Some(due)).or(Some(due));
@@ -192,19 +199,16 @@ impl Parking {
         next
     }
 
+    /// Counts the wait of a key that was parked.
+    fn leave(&self, state: &mut State, key: &ObjectKey) {
+        if let Some(parked) = state.parked.remove(key) {
+            state.stats.waits.observe(clock::now() - parked.since);
+            self.count.store(state.parked.len(), Relaxed);
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
-    /// Counts the wait of a key that was parked.
-    fn leave(&mut self, key: &ObjectKey) {
-        if !self.parked.is_empty()
-            && let Some(parked) = self.parked.remove(key)
-        {
-            self.stats.waits.observe(clock::now() - parked.since);
-        }
     }
 }
 

@@ -29,6 +29,16 @@ pub(super) struct Core<T> {
     meter: Option<Box<Meter>>,
 }
 
+/// An item that is handed out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Delivery<T> {
+    pub(crate) item: T,
+    /// At which it was ready.
+    pub(crate) priority: Priority,
+    /// Whether it was asked for anew since it was delivered last: see [`Core::add_anew`].
+    pub(crate) anew: bool,
+}
+
 /// Whether the queue takes and hands out keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
@@ -71,6 +81,22 @@ impl<T: Clone + Eq + Hash> Core<T> {
         self.mark(slot, priority, now)
     }
 
+    /// As [`Core::add`], and lets the next delivery of `item` say so, however often and for what else it is added until then:
+    /// what was wrong with it before says nothing any more.
+    pub(super) fn add_anew(&mut self, item: T, priority: Priority, now: Tick) -> bool {
+        if self.is_shutting_down() {
+            return false;
+        }
+        let slot = self.slots.find_or_insert(item);
+        self.slots.entry_mut(slot).anew = true;
+        self.mark(slot, priority, now)
+    }
+
+    /// Says whether the next delivery of `item` will say that it was asked for anew.
+    pub(super) fn is_anew(&self, item: &T) -> bool {
+        self.slots.find(item).is_some_and(|slot| self.slots.entry(slot).anew)
+    }
+
     /// Adds `item` at `due`, or earlier where it waits already, at the highest priority it waits at; ignored after
     /// shutdown. Returns whether the next deadline moved.
     pub(super) fn add_at(&mut self, item: T, due: Tick, priority: Priority) -> bool {
@@ -102,8 +128,8 @@ impl<T: Clone + Eq + Hash> Core<T> {
         }
     }
 
-    /// Takes the ready item whose turn it is, and the priority it had; it is processing until [`Core::done`].
-    pub(super) fn get(&mut self, now: Tick) -> Option<(T, Priority)> {
+    /// Takes the ready item whose turn it is; it is processing until [`Core::done`].
+    pub(super) fn get(&mut self, now: Tick) -> Option<Delivery<T>> {
         let slot = self.ready.pop(&mut self.slots)?;
         self.held.push_back(&mut self.slots, slot);
         let entry = self.slots.entry_mut(slot);
@@ -112,7 +138,8 @@ impl<T: Clone + Eq + Hash> Core<T> {
         if let Some(meter) = &mut self.meter {
             meter.taken(entry.added, now);
         }
-        Some((entry.key.clone()?, entry.priority))
+        let anew = std::mem::take(&mut entry.anew);
+        Some(Delivery { item: entry.key.clone()?, priority: entry.priority, anew })
     }
 
     /// Ends the processing of `item`; one that was added meanwhile becomes ready, shutdown or not. Returns whether it

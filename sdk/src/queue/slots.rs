@@ -47,6 +47,8 @@ pub(super) struct Entry<T> {
     pub(super) priority: Priority,
     /// At which it becomes ready once its delay is over.
     pub(super) delayed_priority: Priority,
+    /// Whether it was asked for anew since it was delivered last.
+    pub(super) anew: bool,
     /// When it became dirty, where that is measured.
     pub(super) added: Tick,
     /// When a worker took it, where that is measured.
@@ -124,6 +126,7 @@ impl<T: Eq + Hash> Slots<T> {
             presence: Presence::Delayed,
             priority: Priority::Low,
             delayed_priority: Priority::Low,
+            anew: false,
             added: 0,
             started: 0,
         };

@@ -6,6 +6,8 @@ use tokio::task::JoinSet;
 
 use super::*;
 
+mod exchange;
+
 mod measured;
 
 mod model;

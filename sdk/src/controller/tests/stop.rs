@@ -68,3 +68,16 @@ async fn m17_no_task_outlives_the_controller() {
     clock::sleep(MS).await;
     assert_eq!(tasks(), before, "dropping is enough");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_whose_reconciles_never_wait_lets_others_have_their_turn() {
+    let running = Running::synced(controller(), async |_, count| {
+        Ok(if count < 1000 { Action::requeue_after(Duration::ZERO) } else { Action::await_change() })
+    });
+    running.hand.add("a");
+    let calls = || running.calls.lock().unwrap().len();
+    while calls() == 0 {
+        tokio::task::yield_now().await;
+    }
+    assert!(calls() < 1000, "{} in a row", calls());
+}

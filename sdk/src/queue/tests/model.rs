@@ -2,7 +2,7 @@
 use proptest::prelude::*;
 
 use crate::queue::Priority;
-use crate::queue::core::Core;
+use crate::queue::core::{Core, Delivery};
 
 /// The documented contract in the plainest form that comes to mind: lists, searched from the front.
 #[derive(Debug, Default)]
@@ -142,6 +142,10 @@ fn flooded_step() -> impl Strategy<Value = Step> {
     ]
 }
 
+fn get(core: &mut Core<u16>) -> Option<(u16, Priority)> {
+    core.get(0).map(|Delivery { item, priority, .. }| (item, priority))
+}
+
 #[derive(Debug)]
 struct Pair {
     core: Core<u16>,
@@ -167,7 +171,7 @@ impl Pair {
                 core.add_at(item, *now + delay, priority);
                 reference.add_at(item, *now + delay, priority);
             }
-            Step::Get => prop_assert_eq!(core.get(0), reference.get()),
+            Step::Get => prop_assert_eq!(get(core), reference.get()),
             Step::Done(item) => {
                 core.done(&item, 0);
                 reference.done(item);
@@ -201,7 +205,7 @@ impl Pair {
             Step::Work(count) => {
                 let before = core.capacity();
                 for _ in 0..count {
-                    let taken = self.core.get(0);
+                    let taken = get(&mut self.core);
                     prop_assert_eq!(taken, self.reference.get());
                     let Some((item, _)) = taken else { break };
                     self.step(Step::Done(item))?;
@@ -234,7 +238,7 @@ fn agree(steps: Vec<Step>) -> Result<usize, TestCaseError> {
     // Whatever is left comes out in the same order, too.
     pair.now += 1000;
     pair.check()?;
-    while let Some(taken) = pair.core.get(0) {
+    while let Some(taken) = get(&mut pair.core) {
         prop_assert_eq!(Some(taken), pair.reference.get());
         pair.step(Step::Done(taken.0))?;
     }
@@ -271,7 +275,7 @@ fn longest_pass(loads: &[Priority], deliveries: usize) -> [usize; 3] {
         core.add(key, *priority, 0);
     }
     for _ in 0..deliveries {
-        let (key, priority) = core.get(0).unwrap();
+        let Delivery { item: key, priority, .. } = core.get(0).unwrap();
         // Always ready again: the load never ends.
         core.add(key, loads[key], 0);
         core.done(&key, 0);
