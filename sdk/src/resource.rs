@@ -6,6 +6,7 @@ use std::sync::Arc;
 use k8s_openapi::{ClusterResourceScope, NamespaceResourceScope};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use smol_str::SmolStr;
 
 /// A Kubernetes kind that has a Rust type: every struct of `k8s-openapi` and every kube `CustomResource`.
 ///
@@ -101,6 +102,12 @@ impl ResourceType {
         if self.group.is_empty() { self.version.clone() } else { format!("{}/{}", self.group, self.version) }
     }
 
+    /// Says whether that is its `apiVersion`.
+    pub(crate) fn has_api_version(&self, said: &str) -> bool {
+        let (group, version) = said.rsplit_once('/').unwrap_or(("", said));
+        self.group == group && self.version == version
+    }
+
     /// Returns the name of its CustomResourceDefinition and of its RBAC resource: `websites.demo.kubewright.dev`, or `pods`.
     pub fn qualified_plural(&self) -> String {
         if self.group.is_empty() { self.plural.clone() } else { format!("{}.{}", self.plural, self.group) }
@@ -192,12 +199,12 @@ impl fmt::Debug for ObjectKey {
 /// Kubernetes promises that order since KEP-5504; apimachinery's `CompareResourceVersion` is the model: arbitrary
 /// length, no leading zeros, "0" is no version of an object.
 #[derive(Clone, PartialEq, Eq, Hash, Default)]
-pub struct ResourceVersion(Box<str>);
+pub struct ResourceVersion(SmolStr);
 
 impl ResourceVersion {
     /// Wraps what the API server sent.
     pub fn new(version: &str) -> Self {
-        Self(version.into())
+        Self(SmolStr::new(version))
     }
 
     /// Returns it as the API server sent it.
@@ -217,7 +224,7 @@ impl ResourceVersion {
     }
 
     fn canonical(&self) -> Option<&str> {
-        let digits = &*self.0;
+        let digits = self.as_str();
         let canonical =
             !digits.is_empty() && !digits.starts_with('0') && digits.bytes().all(|byte| byte.is_ascii_digit());
         canonical.then_some(digits)
@@ -277,6 +284,18 @@ mod tests {
         let key = ObjectKey::namespaced("", "node-1");
         assert_eq!((key.namespace(), key.name()), (None, "node-1"));
         assert_eq!(key, ObjectKey::cluster("node-1"));
+    }
+
+    #[test]
+    fn a_kind_knows_its_api_version_from_others() {
+        use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
+        for resource in [ResourceType::of::<Pod>(), ResourceType::of::<Deployment>()] {
+            for said in ["", "v1", "/v1", "apps/v1", "apps/v1/", "apps/v2", "app/v1", "apps", "x/apps/v1"] {
+                // The core group has one spelling more that nobody uses.
+                let spelled = if said == "/v1" { "v1" } else { said };
+                assert_eq!(resource.has_api_version(said), resource.api_version() == spelled, "{resource} {said}");
+            }
+        }
     }
 
     #[test]

@@ -241,11 +241,12 @@ impl Store {
         for key in self.keys() {
             let Some(packed) = self.copy(&key) else { continue };
             let stamp = packed.stamp;
-            let values = self.project(projection, &Envelope::packed(packed), Reported::No);
+            let mut values = Values::new();
+            self.project(projection, &Envelope::packed(packed), Reported::No, &mut values);
             let mut contents = self.write();
             // What has changed since was indexed by the writer.
             if let Some(entry) = contents.find(&key).filter(|&entry| contents.stamp(entry) == stamp) {
-                contents.set_values(entry, position, values);
+                contents.set_values(entry, position, &mut values);
             }
         }
         self.write().indexes.set_whole(slot);
@@ -270,16 +271,15 @@ impl Store {
         keys
     }
 
-    /// Returns the values of one object in one index: none where the projection fails, which is reported once.
-    fn project(&self, projection: &Projection, envelope: &Envelope, reported: Reported) -> Values {
-        let key = envelope.key();
-        index::project(projection, envelope).unwrap_or_else(|failure| {
+    /// Finds the values of one object in one index: none where the projection fails, which is reported once.
+    fn project(&self, projection: &Projection, envelope: &Envelope, reported: Reported, values: &mut Values) {
+        if let Err(failure) = index::project(projection, envelope, values) {
+            let key = envelope.key();
             let first = self.quarantined().insert(key.clone());
             if first && reported == Reported::No {
                 report(key, &failure);
             }
-            Values::new()
-        })
+        }
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Contents> {

@@ -16,6 +16,9 @@ use super::walk::{ChainPlace, Paused};
 /// The number of nothing.
 pub(super) const NONE: u32 = u32::MAX;
 
+/// How many values of one object a buffer for them is kept for.
+const KEPT_VALUES: usize = 64;
+
 /// The place of one member in the chain of one value.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Link {
@@ -75,8 +78,8 @@ impl Chains {
     }
 
     /// Adds a member to the chain of a value.
-    pub(super) fn join(&mut self, text: &Text, member: u32, members: &mut impl Members) {
-        let value = self.find(text.view()).unwrap_or_else(|| self.add(text.clone()));
+    pub(super) fn join(&mut self, text: Text, member: u32, members: &mut impl Members) {
+        let value = self.find(text.view()).unwrap_or_else(|| self.add(text));
         let head = &mut self.values[value as usize];
         *members.link(member) = Link { value, before: NONE, after: head.head };
         if head.head != NONE {
@@ -254,9 +257,9 @@ impl Indexes {
         false
     }
 
-    /// Gives an entry these values in the index at `position`, instead of those it has. `first` is the entry's first
-    /// node, before and after.
-    pub(super) fn relink(&mut self, position: usize, entry: u32, first: &mut u32, mut values: Values) {
+    /// Gives an entry these values in the index at `position`, instead of those it has; none is left of them. `first` is
+    /// the entry's first node, before and after.
+    pub(super) fn relink(&mut self, position: usize, entry: u32, first: &mut u32, values: &mut Values) {
         let Some(chains) = self.added.get_mut(position) else { return };
         // What the entry has already stays; what it should not have goes.
         let mut previous = NONE;
@@ -282,11 +285,12 @@ impl Indexes {
             }
             node = next;
         }
-        for value in &values {
+        for value in values.drain(..) {
             let node = self.nodes.add(Node { link: Link::NONE, entry, index: position as u32, next: *first });
             chains.join(value, node, &mut self.nodes);
             *first = node;
         }
+        values.shrink_to(KEPT_VALUES);
     }
 
     /// Takes an entry out of all added indexes.

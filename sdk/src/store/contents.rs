@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use hashbrown::{DefaultHashBuilder, HashTable};
 
 use crate::resource::{ObjectKey, ResourceVersion};
-use crate::wire::head;
 use crate::wire::text::{Text, TextRef};
 
 use super::arena::{Arena, Place};
@@ -188,8 +187,14 @@ impl Contents {
 
     /// Copies an entry out.
     pub(super) fn copy(&self, entry: u32) -> Packed {
-        let mut whole = Vec::with_capacity(self.record(entry).len() + EXPANDED);
-        self.write_whole(entry, &mut whole);
+        self.copy_by(entry, &mut Vec::with_capacity(self.record(entry).len() + EXPANDED))
+    }
+
+    /// Copies an entry out, into memory that is exactly as large, by way of a buffer.
+    pub(super) fn copy_by(&self, entry: u32, buffer: &mut Vec<u8>) -> Packed {
+        buffer.clear();
+        self.write_whole(entry, buffer);
+        let whole = buffer.as_slice().into();
         Packed { whole, dictionaries: Arc::clone(&self.dictionaries), stamp: self.stamp(entry) }
     }
 
@@ -212,18 +217,18 @@ impl Contents {
         entries.filter(move |&entry| unconfirmed(&self.entries[entry as usize]))
     }
 
-    /// Stores an object, given as a whole record, with its index values. The entry is that of its key, if there is one.
+    /// Stores an object, given as a whole record, with its index values, of which none is left. The entry is that of its key, if there is one.
     pub(super) fn insert(
         &mut self,
         key: &ObjectKey,
         entry: Option<u32>,
         whole: &[u8],
-        values: Vec<Values>,
+        values: &mut [Values],
         epoch: u32,
     ) {
         let mut record = std::mem::take(&mut self.scratch);
         record.clear();
-        record::intern(whole, &mut self.names, &mut record);
+        let controller = record::intern(whole, &mut self.names, &mut record);
         self.stamp = self.stamp.wrapping_add(1);
         let at = match entry {
             Some(at) => {
@@ -237,14 +242,14 @@ impl Contents {
         };
         shrink(&mut record);
         self.scratch = record;
-        self.relink(at, BY_CONTROLLER, head::controller_uid(whole));
-        for (position, values) in values.into_iter().enumerate() {
+        self.relink(at, BY_CONTROLLER, controller);
+        for (position, values) in values.iter_mut().enumerate() {
             self.set_values(at, position, values);
         }
     }
 
-    /// Gives an entry these values in an added index.
-    pub(super) fn set_values(&mut self, entry: u32, position: usize, values: Values) {
+    /// Gives an entry these values in an added index; none is left of them.
+    pub(super) fn set_values(&mut self, entry: u32, position: usize, values: &mut Values) {
         self.indexes.relink(position, entry, &mut self.entries[entry as usize].nodes, values);
     }
 
@@ -341,7 +346,7 @@ impl Contents {
         let mut members = BuiltIn { entries: &mut self.entries, slot };
         let chains = &mut self.indexes.built_in[slot];
         chains.leave(entry, &mut members);
-        if let Some(value) = &value {
+        if let Some(value) = value {
             chains.join(value, entry, &mut members);
         }
     }

@@ -1,6 +1,7 @@
 //! Decoding of cached objects: the one place where bytes become a Rust type.
 use std::any::{Any, TypeId};
 use std::cell::Cell;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use serde::de::value::{BorrowedStrDeserializer, StrDeserializer};
@@ -34,8 +35,8 @@ pub struct DecodeError {
 /// lies in a box of its own.
 pub(crate) struct Envelope {
     source: Source,
-    /// Which state of its store it is, if it was stored.
-    stored: OnceLock<u32>,
+    /// Which state of its store it is, plus one; zero if it was not stored.
+    stored: AtomicU64,
     /// What somebody looked at.
     opened: OnceLock<Box<Opened>>,
 }
@@ -66,8 +67,7 @@ impl Envelope {
     }
 
     /// Wraps an object out of a store that nobody has looked at yet.
-    pub(crate) fn packed(mut packed: Packed) -> Self {
-        packed.shrink();
+    pub(crate) fn packed(packed: Packed) -> Self {
         Self::from_source(Source::Packed { packed, key: OnceLock::new() })
     }
 
@@ -175,12 +175,12 @@ impl Envelope {
 
     /// Says that this object is stored now.
     pub(super) fn set_stored(&self, stamp: u32) {
-        let _ = self.stored.set(stamp);
+        self.stored.store(u64::from(stamp) + 1, Relaxed);
     }
 
     fn as_stored(&self, store: &Store) -> Option<Packed> {
-        let stamp = self.stored.get()?;
-        store.copy(self.key()).filter(|stored| stored.stamp == *stamp)
+        let stamp = self.stored.load(Relaxed).checked_sub(1)?;
+        store.copy(self.key()).filter(|stored| u64::from(stored.stamp) == stamp)
     }
 
     fn opened(&self) -> &Opened {
@@ -192,7 +192,7 @@ impl Envelope {
     }
 
     fn from_source(source: Source) -> Self {
-        Self { source, stored: OnceLock::new(), opened: OnceLock::new() }
+        Self { source, stored: AtomicU64::new(0), opened: OnceLock::new() }
     }
 }
 

@@ -112,12 +112,21 @@ pub(super) enum ProjectionFailure {
 }
 
 /// Runs `projection` on one object. Never called under a lock: it is the user's code.
-pub(super) fn project(projection: &Projection, envelope: &Envelope) -> Result<Values, ProjectionFailure> {
-    let mut values = Values::new();
-    catch_unwind(AssertUnwindSafe(|| projection.values(envelope, &mut |value| values.push(Text::of(value)))))
-        .map_err(|_| ProjectionFailure::Panicked)?
-        .map_err(ProjectionFailure::Undecodable)?;
+///
+/// There are none in `values` before, nor where it fails.
+pub(super) fn project(
+    projection: &Projection,
+    envelope: &Envelope,
+    values: &mut Values,
+) -> Result<(), ProjectionFailure> {
+    let found =
+        catch_unwind(AssertUnwindSafe(|| projection.values(envelope, &mut |value| values.push(Text::of(value)))))
+            .map_err(|_| ProjectionFailure::Panicked)
+            .and_then(|found| found.map_err(ProjectionFailure::Undecodable));
+    if found.is_err() {
+        values.clear();
+    }
     values.sort_unstable();
     values.dedup();
-    Ok(values)
+    found
 }

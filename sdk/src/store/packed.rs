@@ -14,7 +14,7 @@ use super::splice;
 /// One object at one instant.
 #[derive(Clone)]
 pub(crate) struct Packed {
-    pub(super) whole: Vec<u8>,
+    pub(super) whole: Box<[u8]>,
     pub(super) dictionaries: Arc<Dictionaries>,
     pub(super) stamp: u32,
 }
@@ -38,11 +38,6 @@ pub(crate) struct PackedRef<'a> {
 }
 
 impl Packed {
-    /// Gives back the room that is left: for those that are kept.
-    pub(super) fn shrink(&mut self) {
-        self.whole.shrink_to_fit();
-    }
-
     pub(crate) fn view(&self) -> PackedRef<'_> {
         PackedRef { whole: &self.whole, dictionaries: &self.dictionaries, stamp: self.stamp }
     }

@@ -6,7 +6,7 @@
 use crate::wire::RawObject;
 use crate::wire::compact::{Cursor, write_bytes, write_number};
 use crate::wire::head::{CONTROLLER, FREE_FLAG, Head, NAME, OwnerView, words as spelled, write_owner_uid, write_words};
-use crate::wire::text::Text;
+use crate::wire::text::{Text, TextRef};
 
 use super::codec;
 use super::names::Names;
@@ -82,12 +82,13 @@ pub(super) fn head(whole: &[u8]) -> Vec<u8> {
     head
 }
 
-/// Appends the stored form of a whole record: shared words become numbers.
-pub(super) fn intern(whole: &[u8], names: &mut Names, out: &mut Vec<u8>) {
+/// Appends the stored form of a whole record: shared words become numbers. Returns what it leaves to the index of
+/// controllers.
+pub(super) fn intern(whole: &[u8], names: &mut Names, out: &mut Vec<u8>) -> Option<Text> {
     let head = Head::parse(whole);
     write_prefix(&head, whole, None, object_name(&head), out);
     let mut rest = head.rest;
-    copy(&head, &mut rest, out, Uids::Dropped, |rest, out| {
+    let controller = copy(&head, &mut rest, out, Uids::Dropped, |rest, out| {
         let (first, second) = spelled(rest);
         // Asking counts as a use.
         let half = |names: &mut Names| if second.is_empty() { None } else { names.intern(first, b"") };
@@ -101,6 +102,7 @@ pub(super) fn intern(whole: &[u8], names: &mut Names, out: &mut Vec<u8>) {
         }
     });
     out.extend_from_slice(rest.0);
+    controller
 }
 
 /// Takes back the uses of words of a stored record.
@@ -173,9 +175,7 @@ fn fill<'a>(whole: &'a [u8], parts: &mut Parts) -> &'a [u8] {
         head.write_uid(out);
         out.push(b'"');
     });
-    let mut version = String::with_capacity(20);
-    head.write_version(&mut version);
-    parts.push(|out| member(out, b"resourceVersion", version.as_bytes()));
+    parts.push(|out| head.with_version(|version| member(out, b"resourceVersion", version.as_bytes())));
     let mut rest = head.rest;
     parts.push(|out| {
         let count = rest.number();
@@ -224,14 +224,14 @@ enum Uids<'a> {
     Known(Option<&'a Text>),
 }
 
-/// Copies labels, finalizers and owners; `word` copies one pair of words.
+/// Copies labels, finalizers and owners; `word` copies one pair of words. Returns the controller's uid if it is dropped.
 fn copy<'a>(
     head: &Head<'a>,
     rest: &mut Cursor<'a>,
     out: &mut Vec<u8>,
     uids: Uids<'_>,
     mut word: impl FnMut(&mut Cursor<'a>, &mut Vec<u8>),
-) {
+) -> Option<Text> {
     for _ in 0..2 {
         let count = rest.number();
         write_number(out, count);
@@ -239,7 +239,7 @@ fn copy<'a>(
     }
     let count = rest.number();
     write_number(out, count);
-    let mut controlled = false;
+    let (mut controlled, mut dropped) = (false, None);
     for _ in 0..count {
         let flags = rest.byte();
         let first = flags & CONTROLLER != 0 && !controlled;
@@ -257,12 +257,16 @@ fn copy<'a>(
         }
         let uid = (flags & INDEXED == 0).then(|| rest.uid());
         match (uids, uid) {
-            (Uids::Dropped, _) if first => out[at] |= INDEXED,
+            (Uids::Dropped, uid) if first => {
+                out[at] |= INDEXED;
+                dropped = uid.map(TextRef::to_text);
+            }
             (Uids::Known(Some(uid)), None) => write_owner_uid(out, uid.view()),
             (_, Some(uid)) => write_owner_uid(out, uid),
             (_, None) => out[at] |= INDEXED,
         }
     }
+    dropped
 }
 
 /// Passes labels, finalizers and owners; `word` gets the number of each word that has one.

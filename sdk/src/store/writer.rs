@@ -8,6 +8,7 @@ use crate::wire::head::Head;
 use super::codec::{Dictionaries, PLAIN, Packer};
 use super::decode::Envelope;
 use super::exemplars::{self, Families};
+use super::index::{Projection, Values};
 use super::packed::Packed;
 use super::packing::Packing;
 use super::parts::Parts;
@@ -23,6 +24,10 @@ pub(crate) struct Writer {
     families: Families,
     pub(super) training: Training,
     scratch: Scratch,
+    /// What the store indexes, as far as this has heard.
+    projections: Arc<[Projection]>,
+    /// What was found for an object, while it is put.
+    values: Vec<Values>,
     /// The entry that is packed anew next, after a change of the dictionary.
     repacking: Option<u32>,
 }
@@ -81,6 +86,8 @@ impl Writer {
             families: Families::new(),
             training: Training::default(),
             scratch: Scratch::default(),
+            projections: Arc::new([]),
+            values: Vec::new(),
             repacking: None,
         }
     }
@@ -113,34 +120,36 @@ impl Writer {
 
     /// Stores an object. The version moves with it, but not during the list of its part.
     pub(crate) fn put(&mut self, envelope: &Envelope) -> Put {
-        let version = envelope.object().version();
-        let stored = self.stored(envelope.object(), &version);
+        let (key, head) = (envelope.key(), Head::parse(envelope.object().head()));
+        let version = head.version();
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let stored = self.stored(key, &head, &version, &mut scratch.whole);
         if matches!(stored, Stored::Same) {
+            self.scratch = scratch;
             return Put::Unchanged;
         }
-        let key = envelope.key();
         // Whoever fails again comes back to the quarantine below; who does not is mended.
         let reported = self.store.release(key);
         let (before, entry) = match &stored {
             Stored::Earlier(old, entry) | Stored::Other(old, entry) => (old.view().packing().exemplar, Some(*entry)),
             Stored::Nothing | Stored::Same => (exemplars::NONE, None),
         };
-        let mut scratch = std::mem::take(&mut self.scratch);
         record::write(envelope.object(), &mut scratch);
         let packing = self.pack(&scratch.whole, &scratch.text, before, &mut scratch.body);
         packing.write(&mut scratch.whole);
         scratch.whole.extend_from_slice(&scratch.body);
         self.training.record(scratch.text.len(), scratch.whole.len());
-        let mut values = Vec::new();
+        let mut found = 0;
         let stamp = loop {
-            let projections = Arc::clone(self.store.read().indexes.projections());
-            for projection in projections.iter().skip(values.len()) {
-                values.push(self.store.project(projection, envelope, reported));
+            self.values.resize_with(self.projections.len(), Values::new);
+            for (projection, values) in self.projections.iter().zip(&mut self.values).skip(found) {
+                self.store.project(projection, envelope, reported, values);
             }
+            found = self.projections.len();
             let mut contents = self.store.write();
             // An index may have come meanwhile: without its values the object would be missing from it.
-            if contents.indexes.projections().len() == values.len() {
-                contents.insert(key, entry, &scratch.whole, values, self.parts.epoch());
+            if contents.indexes.projections().len() == found {
+                contents.insert(key, entry, &scratch.whole, &mut self.values, self.parts.epoch());
                 let stamp = contents.last_stamp();
                 let decoded = self.store.hot.remove(key);
                 if let Some(version) = self.parts.moved(&version) {
@@ -150,6 +159,7 @@ impl Writer {
                 drop(decoded);
                 break stamp;
             }
+            self.projections = Arc::clone(contents.indexes.projections());
         };
         scratch.shrink();
         self.scratch = scratch;
@@ -235,17 +245,18 @@ impl Writer {
         self.repack()
     }
 
-    /// Says what is stored under the key of `object`, which is of that version, and marks it as listed if it stays.
-    fn stored(&self, object: &RawObject, version: &ResourceVersion) -> Stored {
-        let (contents, new) = (self.store.read(), Head::parse(object.head()));
-        let Some(entry) = contents.find(object.key()) else { return Stored::Nothing };
+    /// Says what is stored under the key of an object of that head and version, and marks it as listed if it stays. What is
+    /// copied goes through `buffer`.
+    fn stored(&self, key: &ObjectKey, new: &Head<'_>, version: &ResourceVersion, buffer: &mut Vec<u8>) -> Stored {
+        let contents = self.store.read();
+        let Some(entry) = contents.find(key) else { return Stored::Nothing };
         let head = Head::parse(contents.record(entry));
-        if !head.has_uid_of(&new) {
-            return Stored::Other(contents.copy(entry), entry);
+        if !head.has_uid_of(new) {
+            return Stored::Other(contents.copy_by(entry, buffer), entry);
         }
-        let same = !version.is_empty() && head.has_version_of(&new);
+        let same = !version.is_empty() && head.has_version_of(new);
         if !same && !self.is_outdated(&head, version, &contents.version) {
-            return Stored::Earlier(contents.copy(entry), entry);
+            return Stored::Earlier(contents.copy_by(entry, buffer), entry);
         }
         contents.confirm(entry, self.parts.epoch());
         Stored::Same

@@ -6,11 +6,26 @@ use super::text::TextRef;
 pub(crate) struct Cursor<'a>(pub(crate) &'a [u8]);
 
 impl<'a> Cursor<'a> {
+    #[inline]
     pub(crate) fn byte(&mut self) -> u8 {
-        self.take(1).first().copied().unwrap_or_default()
+        let Some((byte, rest)) = self.0.split_first() else { return 0 };
+        self.0 = rest;
+        *byte
     }
 
+    #[inline]
     pub(crate) fn number(&mut self) -> u64 {
+        // Nearly all are lengths of words.
+        match self.0.split_first() {
+            Some((&byte, rest)) if byte < 0x80 => {
+                self.0 = rest;
+                u64::from(byte)
+            }
+            _ => self.long_number(),
+        }
+    }
+
+    fn long_number(&mut self) -> u64 {
         let mut number = 0;
         for shift in (0..64).step_by(7) {
             let byte = self.byte();
@@ -22,6 +37,7 @@ impl<'a> Cursor<'a> {
         number
     }
 
+    #[inline]
     pub(crate) fn bytes(&mut self) -> &'a [u8] {
         let length = self.number();
         self.take(usize::try_from(length).unwrap_or(usize::MAX))
@@ -47,6 +63,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    #[inline]
     pub(crate) fn take(&mut self, length: usize) -> &'a [u8] {
         let (taken, rest) = self.0.split_at(length.min(self.0.len()));
         self.0 = rest;

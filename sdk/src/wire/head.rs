@@ -8,7 +8,7 @@ use crate::resource::{ObjectKey, OwnerReference, ResourceVersion};
 
 use super::Metadata;
 use super::compact::{Cursor, write_bytes, write_number};
-use super::text::{self, TextRef, Version, parse_uuid, write_uuid};
+use super::text::{TextRef, Version, parse_uuid, write_uuid};
 
 /// The uid is a UUID of 16 bytes.
 const UUID: u8 = 1;
@@ -62,9 +62,7 @@ impl<'a> Head<'a> {
 
     /// Returns the version as the API server spelled it.
     pub(crate) fn version(&self) -> ResourceVersion {
-        let mut version = String::new();
-        self.version.write(&mut version);
-        ResourceVersion::new(&version)
+        self.version.with_text(ResourceVersion::new)
     }
 
     /// Says whether both are of one life of an object.
@@ -90,9 +88,9 @@ impl<'a> Head<'a> {
         if self.flags & UUID == 0 { out.extend_from_slice(self.uid) } else { write_uuid(self.uid, out) }
     }
 
-    /// Appends the version as the API server spelled it.
-    pub(crate) fn write_version(&self, out: &mut String) {
-        self.version.write(out);
+    /// Lends the version as the API server spelled it to `read`.
+    pub(crate) fn with_version<T>(&self, read: impl FnOnce(&str) -> T) -> T {
+        self.version.with_text(read)
     }
 }
 
@@ -237,16 +235,6 @@ impl<'a> OwnerView<'a> {
 pub(crate) fn labels(head: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     let mut rest = Head::parse(head).rest;
     (0..rest.number()).map(move |_| words(&mut rest))
-}
-
-/// Returns the uid of the owner that manages the object.
-pub(crate) fn controller_uid(head: &[u8]) -> Option<text::Text> {
-    let mut rest = Head::parse(head).rest;
-    for _ in 0..2 {
-        (0..rest.number()).for_each(|_| _ = words(&mut rest));
-    }
-    let owner = (0..rest.number()).map(|_| OwnerView::parse(&mut rest)).find(|owner| owner.controller);
-    owner.map(|owner| owner.uid.to_text())
 }
 
 /// Texts come from JSON, so they are UTF-8.
