@@ -36,7 +36,10 @@ pub(super) struct Arena {
     open: Option<u32>,
     /// A segment of which too much is unused.
     sparse: Option<u32>,
-    /// What the segments take.
+    /// A segment that became free, for the next that is needed: where records are replaced all the time, the system would
+    /// take back and clear each of its pages for nothing.
+    spare: Option<Segment>,
+    /// What the segments take, the spare one included.
     bytes: usize,
 }
 
@@ -89,7 +92,6 @@ impl Arena {
         let Some(sparse) = self.sparse.take() else { return };
         self.open = self.open.filter(|&open| open != sparse);
         let Records { bytes, .. } = std::mem::take(&mut self.segments[sparse as usize]);
-        self.bytes -= bytes.capacity();
         let mut rest = &bytes[..];
         while !rest.is_empty() {
             let (record, behind) = rest.split_at(HEADER + length(rest));
@@ -99,13 +101,18 @@ impl Arena {
                 moved(owner, self.add(owner, &record[HEADER..]));
             }
         }
+        self.put_away(bytes);
         self.release(sparse);
     }
 
-    /// Chooses a segment to be moved by [`Arena::compact`] of which an eighth is unused, if there is one.
+    /// Chooses a segment to be moved by [`Arena::compact`] of which an eighth is unused, if there is one. If there is none,
+    /// all is as small as it can be, and the spare segment goes back, too.
     pub(super) fn find_sparse(&mut self) -> bool {
         let sparse = |segment: &Records| segment.unused > segment.bytes.capacity() / 8;
         self.sparse = self.segments.iter().position(sparse).map(|found| found as u32);
+        if self.sparse.is_none() {
+            self.bytes -= self.spare.take().map_or(0, |spare| spare.capacity());
+        }
         self.sparse.is_some()
     }
 
@@ -120,8 +127,15 @@ impl Arena {
         if let Some(open) = self.open.filter(|&open| fits(&self.segments[open as usize])) {
             return open;
         }
-        let bytes = Segment::with_capacity(size.max((self.bytes / 4).clamp(FIRST_SEGMENT, SEGMENT)));
-        self.bytes += bytes.capacity();
+        let bytes = match self.spare.take() {
+            Some(spare) if size <= SEGMENT => spare,
+            spare => {
+                self.spare = spare;
+                let new = Segment::with_capacity(size.max((self.bytes / 4).clamp(FIRST_SEGMENT, SEGMENT)));
+                self.bytes += new.capacity();
+                new
+            }
+        };
         let segment = Records { bytes, unused: 0 };
         let new = match self.free.pop() {
             Some(free) => {
@@ -141,12 +155,23 @@ impl Arena {
     }
 
     fn release(&mut self, segment: u32) {
-        self.bytes -= std::mem::take(&mut self.segments[segment as usize]).bytes.capacity();
+        let Records { bytes, .. } = std::mem::take(&mut self.segments[segment as usize]);
+        self.put_away(bytes);
         self.free.push(segment);
         self.open = self.open.filter(|&open| open != segment);
         self.sparse = self.sparse.filter(|&sparse| sparse != segment);
         if self.free.len() == self.segments.len() {
             *self = Self::default();
+        }
+    }
+
+    /// Takes a segment of which nothing is used any more, and keeps one that is as large as the next will be.
+    fn put_away(&mut self, mut segment: Segment) {
+        if segment.capacity() == SEGMENT && self.spare.is_none() && self.bytes / 4 >= SEGMENT {
+            segment.clear();
+            self.spare = Some(segment);
+        } else {
+            self.bytes -= segment.capacity();
         }
     }
 }
@@ -227,6 +252,35 @@ mod tests {
         }
         let (used, taken) = (owners.bytes(), arena.memory());
         assert!(taken < used + used / 3 + 2 * SEGMENT, "{used} bytes lie in {taken}");
+    }
+
+    #[test]
+    fn one_segment_that_became_free_is_kept_for_the_next_and_goes_back_once_all_is_tidy() {
+        let (mut arena, mut owners) = (Arena::default(), Owners::default());
+        let in_use = |arena: &Arena| arena.segments.iter().map(|segment| segment.bytes.capacity()).sum::<usize>();
+        (0..3000).for_each(|owner| owners.put(&mut arena, owner, vec![1; 700]));
+        assert!(arena.spare.is_none());
+        // Several become free, and one is kept.
+        (0..1500).for_each(|owner| owners.remove(&mut arena, owner));
+        assert_eq!((arena.bytes, arena.spare.is_some()), (in_use(&arena) + SEGMENT, true));
+        owners.check(&arena);
+        let taken = arena.bytes;
+        for owner in 0..SEGMENT as u32 / 700 {
+            owners.put(&mut arena, owner, vec![2; 700]);
+            if arena.spare.is_none() {
+                break;
+            }
+        }
+        assert_eq!((arena.bytes, arena.spare.is_some()), (taken, false), "it was used before another one");
+        owners.check(&arena);
+        (700..1500).for_each(|owner| owners.put(&mut arena, owner, vec![3; 700]));
+        (0..1500).for_each(|owner| owners.remove(&mut arena, owner));
+        assert!(arena.spare.is_some());
+        while arena.find_sparse() {
+            arena.compact(|owner, place| owners.0.get_mut(&owner).unwrap().0 = place);
+        }
+        assert_eq!((arena.bytes, arena.spare.is_some()), (in_use(&arena), false));
+        owners.check(&arena);
     }
 
     #[test]

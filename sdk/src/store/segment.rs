@@ -1,7 +1,7 @@
 //! Memory of one size that is filled from its beginning and goes back whole.
 use std::ops::{Deref, DerefMut};
 
-use memmap2::MmapMut;
+use memmap2::{MmapMut, MmapOptions};
 
 /// From this size on memory is mapped and not allocated: an allocator may keep what it is given back, or has to, because
 /// small things came to lie behind it.
@@ -25,7 +25,7 @@ enum Memory {
 impl Segment {
     /// Makes one with room for so many bytes.
     pub(super) fn with_capacity(bytes: usize) -> Self {
-        let mapped = if bytes < MAPPED { None } else { MmapMut::map_anon(bytes).ok() };
+        let mapped = if bytes < MAPPED { None } else { map(bytes) };
         let memory = mapped.map_or_else(|| Memory::Allocated(vec![0; bytes].into()), Memory::Mapped);
         Self { memory, used: 0 }
     }
@@ -36,6 +36,11 @@ impl Segment {
             Memory::Allocated(bytes) => bytes.len(),
             Memory::Mapped(bytes) => bytes.len(),
         }
+    }
+
+    /// Forgets what was added.
+    pub(super) fn clear(&mut self) {
+        self.used = 0;
     }
 
     /// Adds bytes, for which there must be room.
@@ -52,6 +57,12 @@ impl Segment {
             Memory::Mapped(bytes) => bytes,
         }
     }
+}
+
+/// Maps memory whose pages are there already: it will be filled, and the system gives all of them at once for a fraction of
+/// what it costs to ask for each.
+fn map(bytes: usize) -> Option<MmapMut> {
+    MmapOptions::new().len(bytes).populate().map_anon().ok()
 }
 
 impl Deref for Segment {
@@ -87,6 +98,9 @@ mod tests {
             assert!(*segment == *bytes, "{size}");
             segment.iter_mut().for_each(|byte| *byte = 7);
             assert!(segment.iter().all(|byte| *byte == 7), "{size}");
+            segment.clear();
+            segment.push(&bytes);
+            assert!(*segment == *bytes, "{size}");
         }
     }
 }
