@@ -51,6 +51,16 @@ impl DeltaSender {
         Self { transform: Some(transform), ..self }
     }
 
+    /// Appends some deltas that take so much room, once that is there for all of them.
+    async fn append(&self, slice: &mut Vec<(usize, Delta, u32)>, size: usize) -> Result<(), Closed> {
+        // A slice is at most a lump, or one delta, which counts for no more than all of the room.
+        let room = self.room.acquire_many(size as u32).await.map_err(|_| Closed)?;
+        let places = self.queue.reserve_many(slice.len()).await.map_err(|_| Closed)?;
+        room.forget();
+        places.zip(slice.drain(..)).for_each(|(place, delta)| place.send(delta));
+        Ok(())
+    }
+
     fn transformed(&self, delta: Delta) -> Delta {
         let Some(transform) = &self.transform else { return delta };
         match delta {
@@ -77,6 +87,22 @@ impl DeltaSink for DeltaSender {
         self.queue.send((self.part, delta, size)).await.map_err(|_| Closed)?;
         room.forget();
         Ok(())
+    }
+
+    /// Appends `deltas` as [`DeltaSender::push`] appends each, some for the price of one: the room of a slice is asked for at
+    /// once, so that it comes when the queue has given back a [`LUMP`].
+    async fn push_all(&self, deltas: &mut Vec<Delta>) -> Result<(), Closed> {
+        let (mut slice, mut room) = (Vec::with_capacity(deltas.len().min(MAX_BATCH)), 0);
+        for delta in deltas.drain(..) {
+            let delta = self.transformed(delta);
+            let size = weigh(&delta);
+            if slice.len() == MAX_BATCH || (!slice.is_empty() && room + size as usize > LUMP) {
+                self.append(&mut slice, std::mem::take(&mut room)).await?;
+            }
+            room += size as usize;
+            slice.push((self.part, delta, size));
+        }
+        self.append(&mut slice, room).await
     }
 }
 
@@ -220,6 +246,67 @@ mod tests {
         assert_eq!(batch.len(), 2 * MAX_BATCH + 1);
         assert!(receiver.next_batch(&mut batch).now_or_never().is_none());
         assert_eq!(receiver.room.available_permits(), MAX_BYTES);
+    }
+
+    /// Takes everything that is pushed, and returns it with the most bytes that were in the queue or in the store's hands.
+    async fn drain(sender: DeltaSender, mut receiver: DeltaReceiver, mut deltas: Vec<Delta>) -> (Vec<String>, usize) {
+        let room = Arc::clone(&receiver.room);
+        let (mut names, mut most) = (Vec::new(), 0);
+        let push = async move { sender.push_all(&mut deltas).await };
+        let take = async {
+            let mut batch = Vec::new();
+            while receiver.next_batch(&mut batch).await {
+                most = most.max(MAX_BYTES - room.available_permits());
+                names.extend(batch.drain(..).map(|delta| name(&delta)));
+            }
+        };
+        assert_eq!(tokio::join!(push, take).0, Ok(()));
+        (names, most)
+    }
+
+    #[tokio::test]
+    async fn q1_many_deltas_at_once_come_in_order_within_the_bounds_whatever_their_sizes() {
+        let sizes = [1, MAX_BYTES + 1, LUMP, 10, MAX_BYTES, 2, LUMP / 2, LUMP / 2, LUMP / 3, 3 * LUMP, 5];
+        let sizes = || sizes.iter().cycle().take(3 * MAX_BATCH);
+        let (sender, receiver) = channel();
+        let deltas = sizes().enumerate().map(|(n, &size)| object(&n.to_string(), size)).collect();
+        let (names, most) = drain(sender, receiver, deltas).await;
+        assert_eq!(names, (0..3 * MAX_BATCH).map(|n| n.to_string()).collect::<Vec<_>>());
+        assert!(most > MAX_BYTES / 2 && most <= MAX_BYTES, "{most}");
+    }
+
+    #[tokio::test]
+    async fn the_count_of_many_deltas_at_once_is_bounded() {
+        let (sender, receiver) = channel();
+        let mut deltas: Vec<Delta> = (0..MAX_DELTAS + 1).map(bookmark).collect();
+        assert!(sender.push_all(&mut deltas).now_or_never().is_none(), "full");
+        assert_eq!(receiver.waiting.len(), MAX_DELTAS);
+    }
+
+    #[tokio::test]
+    async fn q9_many_deltas_at_once_wait_for_room_until_the_store_is_gone() {
+        let (sender, receiver) = channel();
+        let mut deltas: Vec<Delta> =
+            (0..2 * MAX_BATCH).map(|n| object(&n.to_string(), MAX_BYTES / MAX_BATCH)).collect();
+        assert!(sender.push_all(&mut deltas).now_or_never().is_none(), "full");
+        let (waiting, room) = (receiver.waiting.len(), receiver.room.available_permits());
+        assert!(waiting < MAX_BATCH && room < LUMP, "{waiting} {room}");
+        let mut deltas = vec![object("a", 1), object("b", 1)];
+        let waiting = sender.push_all(&mut deltas);
+        drop(receiver);
+        assert_eq!(waiting.await, Err(Closed));
+    }
+
+    #[tokio::test]
+    async fn many_deltas_at_once_are_transformed_and_keep_their_part() {
+        let (sender, mut receiver) = channel();
+        let renamed = Arc::new(RawObject::parse(br#"{"metadata":{"name":"renamed"}}"#).unwrap());
+        let sender = sender.of_part(3).transforming(Arc::new(move |_| Arc::clone(&renamed)));
+        sender.push_all(&mut vec![object("a", 1), bookmark(1), object("b", 1)]).await.unwrap();
+        let mut batch = Vec::new();
+        assert!(receiver.next_batch(&mut batch).await);
+        assert_eq!(batch.iter().map(name).collect::<Vec<_>>(), ["renamed", "1", "renamed"]);
+        assert!(batch.iter().all(|(part, _)| *part == 3));
     }
 
     #[tokio::test]

@@ -54,12 +54,26 @@ pub enum Delta {
 }
 
 /// Where a reflector hands its deltas on, in order.
-pub trait DeltaSink: Send {
+pub trait DeltaSink: Send + Sync {
     /// Takes `delta`, after waiting for room.
     ///
     /// # Errors
     /// [`Closed`] when nobody will take deltas any more.
     fn push(&self, delta: Delta) -> impl Future<Output = Result<(), Closed>> + Send;
+
+    /// Takes all of `deltas`, in order, as [`DeltaSink::push`] takes each; for sinks that can do that at a lower price. A
+    /// future that is dropped has taken a beginning of them, and the rest is lost.
+    ///
+    /// # Errors
+    /// [`Closed`] when nobody will take deltas any more.
+    fn push_all(&self, deltas: &mut Vec<Delta>) -> impl Future<Output = Result<(), Closed>> + Send {
+        async move {
+            for delta in deltas.drain(..) {
+                self.push(delta).await?;
+            }
+            Ok(())
+        }
+    }
 }
 
 /// Nobody takes deltas any more.
@@ -91,6 +105,7 @@ pub struct Reflector<S> {
     sink: S,
     status: status_channel::Sender<ReflectorStatus>,
     machine: Machine,
+    collected: Collected,
     /// What failed last, until it is published with the wait that follows.
     failing: Option<(Cause, Verb)>,
     attempts: u32,
@@ -100,6 +115,13 @@ pub struct Reflector<S> {
     /// What they are read by.
     models: Models,
 }
+
+/// Most deltas that are collected before they are handed on: then what wakes the store, and what tells the status, costs
+/// each of them next to nothing, and the store need not wait for long.
+const COLLECTED: usize = 64;
+
+/// Most bytes of objects that are collected, and one object more: few beside what may wait for the store.
+const COLLECTED_BYTES: usize = 128 * 1024;
 
 impl<S: DeltaSink> Reflector<S> {
     /// Reads `target` from `source` into `sink`. Does nothing before [`Reflector::run`].
@@ -119,6 +141,7 @@ impl<S: DeltaSink> Reflector<S> {
                 sink,
                 status,
                 machine,
+                collected: Collected::default(),
                 failing: None,
                 attempts: 0,
                 counts,
@@ -151,24 +174,53 @@ impl<S: DeltaSink> Reflector<S> {
 
     /// Tells the machine what happened, hands on what comes of it, and says whether the request goes on.
     async fn step(&mut self, input: Input) -> Result<Then, Closed> {
+        // What was collected before is told of first: this input may say the contrary.
+        self.hand_on().await?;
+        let then = self.take(input);
+        self.hand_on().await?;
+        Ok(then)
+    }
+
+    /// Tells the machine of an object that arrived, and hands on what comes of it, at the next [`Reflector::hand_on`] at the
+    /// latest.
+    async fn collect(&mut self, input: Input) -> Result<Then, Closed> {
+        let then = self.take(input);
+        if self.collected.is_full() {
+            self.hand_on().await?;
+        }
+        Ok(then)
+    }
+
+    fn take(&mut self, input: Input) -> Then {
         if matches!(input, Input::Event { .. }) {
             self.counts.events += 1;
         }
         let Output { delta, then, health } = self.machine.step(input);
-        let handed = Handed::of(delta.as_ref());
-        if let Some(delta) = delta {
-            self.sink.push(delta).await?;
+        self.collected.add(delta, health);
+        then
+    }
+
+    /// Hands on what was collected, and publishes what it says. Called before anything is waited for.
+    async fn hand_on(&mut self) -> Result<(), Closed> {
+        let Collected { deltas, handed, health, .. } = &mut self.collected;
+        let (handed, health) = (*handed, *health);
+        match deltas.len() {
+            0 => {}
+            1 => self.sink.push(deltas.remove(0)).await?,
+            _ => self.sink.push_all(deltas).await?,
         }
+        self.collected.clear();
         if handed == Handed::List {
             self.counts.lists += 1;
             self.buffers.clear();
         }
         self.publish(health, handed);
-        Ok(then)
+        Ok(())
     }
 
     /// Ends a request that failed, after it lived so long.
     async fn fail(&mut self, verb: Verb, cause: Cause, lived: Duration) -> Result<(), Closed> {
+        self.hand_on().await?;
         let fault = cause.fault();
         tracing::debug!(kind = %self.target.resource, ?fault, "{}", cause.message(&self.target, verb));
         self.failing = Some((cause, verb));
@@ -177,14 +229,14 @@ impl<S: DeltaSink> Reflector<S> {
     }
 
     /// Returns the object if it is one that was asked for; others are counted and reported.
-    fn admit(&mut self, scanned: Scanned<'_>) -> Option<RawObject> {
+    fn admit(&mut self, scanned: &Scanned<'_>) -> Option<Arc<RawObject>> {
         let refused = if scanned.kind.as_deref() == Some("Table") {
             wire::Error::Table.to_string()
-        } else if self.is_other_kind(&scanned) {
+        } else if self.is_other_kind(scanned) {
             "it is of another kind".to_owned()
         } else {
             match scanned.to_object(self.target.managed_fields, &mut self.buffers) {
-                Ok(object) => return Some(object),
+                Ok(object) => return Some(Arc::new(object)),
                 Err(error) => error.to_string(),
             }
         };
@@ -207,12 +259,13 @@ impl<S: DeltaSink> Reflector<S> {
     /// Items of typed lists carry no kind, so only what is said counts.
     fn is_other_kind(&self, scanned: &Scanned<'_>) -> bool {
         let resource = &self.target.resource;
-        let says = |kind: &str, api_version: &str| {
-            scanned.kind.as_deref().is_none_or(|said| said == kind)
-                && scanned.api_version.as_deref().is_none_or(|said| said == api_version)
-        };
-        let partial = self.target.metadata_only && says("PartialObjectMetadata", "meta.k8s.io/v1");
-        !partial && !says(&resource.kind, &resource.api_version())
+        let (kind, version) = (scanned.kind.as_deref(), scanned.api_version.as_deref());
+        let partial = self.target.metadata_only
+            && kind.is_none_or(|said| said == "PartialObjectMetadata")
+            && version.is_none_or(|said| said == "meta.k8s.io/v1");
+        let own =
+            kind.is_none_or(|said| said == resource.kind) && version.is_none_or(|said| resource.has_api_version(said));
+        !partial && !own
     }
 
     fn publish(&mut self, health: Health, handed: Handed) {
@@ -259,9 +312,44 @@ impl<S: DeltaSink> Reflector<S> {
     }
 }
 
-/// What a step handed on, as the status counts it.
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// What came of inputs, on its way to the sink and the status.
+#[derive(Default)]
+struct Collected {
+    deltas: Vec<Delta>,
+    /// How many bytes the objects take.
+    bytes: usize,
+    handed: Handed,
+    health: Health,
+}
+
+impl Collected {
+    fn add(&mut self, delta: Option<Delta>, health: Health) {
+        if health != Health::Unchanged {
+            self.health = health;
+        }
+        let Some(delta) = delta else { return };
+        self.handed = Handed::of(&delta);
+        if let Delta::Listed(object) | Delta::Applied(object) | Delta::Deleted(object) = &delta {
+            self.bytes += object.size();
+        }
+        self.deltas.push(delta);
+    }
+
+    fn is_full(&self) -> bool {
+        self.deltas.len() >= COLLECTED || self.bytes >= COLLECTED_BYTES
+    }
+
+    /// Begins anew, in the same memory.
+    fn clear(&mut self) {
+        self.deltas.clear();
+        (self.bytes, self.handed, self.health) = Default::default();
+    }
+}
+
+/// What was handed on last, as the status counts it.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 enum Handed {
+    #[default]
     Nothing,
     /// Something that the server said.
     Word,
@@ -270,11 +358,10 @@ enum Handed {
 }
 
 impl Handed {
-    fn of(delta: Option<&Delta>) -> Self {
+    fn of(delta: &Delta) -> Self {
         match delta {
-            None => Self::Nothing,
-            Some(Delta::Replaced(_)) => Self::List,
-            Some(_) => Self::Word,
+            Delta::Replaced(_) => Self::List,
+            _ => Self::Word,
         }
     }
 }

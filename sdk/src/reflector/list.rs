@@ -50,6 +50,7 @@ async fn read<S: DeltaSink>(reflector: &mut Reflector<S>, page: Page) -> Result<
                         let options = reflector.machine.following(splitter.continue_token()?)?;
                         Some(Page::ask(&reflector.source, options))
                     });
+                    reflector.hand_on().await?;
                     // As in a watch: the store packs this chunk while the next one is read.
                     tokio::task::yield_now().await;
                     break;
@@ -58,8 +59,8 @@ async fn read<S: DeltaSink>(reflector: &mut Reflector<S>, page: Page) -> Result<
                 // An item that is not JSON casts doubt on the whole body; one that is JSON and can not be used is only
                 // skipped.
                 Ok(Some(scanned)) => {
-                    if let Some(object) = reflector.admit(scanned) {
-                        reflector.step(Input::Item(object)).await?;
+                    if let Some(object) = reflector.admit(&scanned) {
+                        reflector.collect(Input::Item(object)).await?;
                     }
                 }
             }

@@ -58,11 +58,11 @@ pub(super) enum Input {
     /// The server accepted it.
     Opened,
     /// The next item of the page.
-    Item(RawObject),
+    Item(Arc<RawObject>),
     /// The page is complete.
     Page { version: ResourceVersion, continue_token: Option<String> },
     /// The next event of the watch.
-    Event { r#type: EventType, object: RawObject },
+    Event { r#type: EventType, object: Arc<RawObject> },
     /// Nothing changed up to this version.
     Bookmark { version: ResourceVersion, ends_initial_events: bool },
     /// An event came that says nothing we can store; time went on nevertheless.
@@ -121,9 +121,10 @@ pub(super) enum Then {
 }
 
 /// What an input says about health.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Health {
     /// Nothing.
+    #[default]
     Unchanged,
     /// The server serves us.
     Works,
@@ -245,7 +246,7 @@ impl Machine {
             State::List(list) => match input {
                 // A page that is asked for again by its token belongs to the same snapshot, so the list goes on.
                 Input::Opened if list.options.continue_token.is_none() => Output::stay(Some(Delta::ListStarted)),
-                Input::Item(object) => Output::stay(Some(Delta::Listed(Arc::new(object)))),
+                Input::Item(object) => Output::stay(Some(Delta::Listed(object))),
                 Input::Page { version, continue_token } => self.page(list.clone(), version, continue_token),
                 Input::Failed { fault, .. } => self.list_failed(list.clone(), fault),
                 _ => Output::stay(None),
@@ -266,9 +267,9 @@ impl Machine {
         match input {
             Input::Opened => Output::stay(Some(Delta::ListStarted)),
             // What was deleted while the initial events were on their way: the store forgets it like any other.
-            Input::Event { r#type: EventType::Deleted, object } => Output::stay(Some(Delta::Deleted(Arc::new(object)))),
+            Input::Event { r#type: EventType::Deleted, object } => Output::stay(Some(Delta::Deleted(object))),
             // The versions of initial events are no versions to resume from: they come in the order of keys.
-            Input::Event { object, .. } => Output::stay(Some(Delta::Listed(Arc::new(object)))),
+            Input::Event { object, .. } => Output::stay(Some(Delta::Listed(object))),
             Input::Bookmark { version, ends_initial_events: true } => {
                 self.state = State::Watch;
                 self.replaced(version)
@@ -407,13 +408,12 @@ impl Machine {
         Output::next(Health::Unchanged)
     }
 
-    fn event(&mut self, r#type: EventType, object: RawObject) -> Output {
+    fn event(&mut self, r#type: EventType, object: Arc<RawObject>) -> Output {
         let version = object.version();
         if r#type != EventType::Added || !self.began_from_nothing() {
             self.advance(&version);
         }
         self.failed_watches = 0;
-        let object = Arc::new(object);
         let delta = if r#type == EventType::Deleted { Delta::Deleted(object) } else { Delta::Applied(object) };
         Output { health: Health::Works, ..Output::stay(Some(delta)) }
     }

@@ -17,6 +17,8 @@ use super::*;
 
 mod ahead;
 
+mod batches;
+
 mod lists;
 
 mod recovery;

@@ -1,7 +1,6 @@
 //! One watch, from its opening to its end.
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::StreamExt;
 use tokio::time::Instant;
 
@@ -102,39 +101,43 @@ impl<S: DeltaSink> Watch<'_, S> {
         loop {
             match lines.next_line() {
                 Ok(Some(line)) => {
-                    if self.line(&line).await? == Then::Next {
+                    if self.line(line).await? == Then::Next {
                         return Ok(Then::Next);
                     }
                 }
-                Ok(None) => return Ok(Then::Stay),
+                Ok(None) => {
+                    self.reflector.hand_on().await?;
+                    return Ok(Then::Stay);
+                }
                 Err(error) => return self.fail(Cause::Wire(error)).await,
             }
         }
     }
 
-    async fn line(&mut self, line: &Bytes) -> Result<Then, Closed> {
+    async fn line(&mut self, line: &[u8]) -> Result<Then, Closed> {
         let Event { r#type, object } = match Event::parse(line, &mut self.reflector.models) {
             Ok(event) => event,
             Err(error) => return self.fail(Cause::Wire(error)).await,
         };
-        let version = object.version();
         let input = match r#type {
             EventType::Error => {
                 let status = Status::from_json(object.raw).unwrap_or_default();
                 return self.fail(Cause::Event(status)).await;
             }
-            EventType::Bookmark => Input::Bookmark { version, ends_initial_events: object.ends_initial_events() },
-            EventType::Added | EventType::Modified | EventType::Deleted => match self.reflector.admit(object) {
-                Some(object) => Input::Event { r#type, object },
-                None => Input::Skipped(version),
+            EventType::Bookmark => {
+                Input::Bookmark { version: object.version(), ends_initial_events: object.ends_initial_events() }
+            }
+            EventType::Added | EventType::Modified | EventType::Deleted => match self.reflector.admit(&object) {
+                Some(object) => return self.reflector.collect(Input::Event { r#type, object }).await,
+                None => Input::Skipped(object.version()),
             },
-            EventType::Unknown => Input::Skipped(version),
+            EventType::Unknown => Input::Skipped(object.version()),
         };
         self.reflector.step(input).await
     }
 
     /// Takes a line without an end: whole if the server ends lines only between events, cut off otherwise.
-    async fn last_line(&mut self, line: &Bytes) -> Result<Then, Closed> {
+    async fn last_line(&mut self, line: &[u8]) -> Result<Then, Closed> {
         if Event::parse(line, &mut Models::default()).is_ok() { self.line(line).await } else { Ok(Then::Stay) }
     }
 
@@ -153,6 +156,7 @@ impl<S: DeltaSink> Watch<'_, S> {
     }
 
     async fn close(&mut self) -> Result<(), Closed> {
+        self.reflector.hand_on().await?;
         self.reflector.failing = Some((Cause::Closed, Verb::Watch));
         let lived = since(self.begun);
         self.reflector.counts.short_watches += u64::from(lived < SHORT_LIVED);

@@ -62,10 +62,10 @@ fn lines_in(body: &[u8], size: usize) -> Vec<Bytes> {
         splitter.push(Bytes::copy_from_slice(chunk));
         // Only a bound fails here: a finding if it does.
         while let Some(line) = splitter.next_line().expect("a fuzzer's bodies are below every bound") {
-            lines.push(line);
+            lines.push(Bytes::copy_from_slice(line));
         }
     }
-    lines.extend(splitter.finish());
+    lines.extend(splitter.finish().map(Bytes::from));
     lines
 }
 

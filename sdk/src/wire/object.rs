@@ -16,6 +16,9 @@ use super::{Error, MAX_OBJECT_BYTES, ManagedFields, RawObject};
 /// Marks the bookmark after the last initial event of a watch that began with `sendInitialEvents` (KEP-3157).
 const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
 
+/// As many labels as most objects have.
+const LABELS: usize = 8;
+
 /// One object of a list or a watch, before anybody decided whether it is wanted.
 #[derive(Debug)]
 pub(crate) struct Scanned<'a> {
@@ -49,14 +52,14 @@ impl<'a> Scanned<'a> {
     /// Scans the object that comes next.
     pub(super) fn scan(scanner: &mut Scanner<'a>, models: &mut Models) -> Result<Self, Error> {
         models.begin();
-        let (mut api_version, mut kind, mut fields) = (None, None, None);
-        let mut outline = Outline::default();
+        let (mut api_version, mut kind, mut fields) = (None, None, Fields::default());
+        let (mut outline, mut described) = (Outline::default(), false);
         let range = scanner.members(|scanner, key, name| {
             outline.push(key.start, Level::Member);
             match &*name {
                 b"apiVersion" => api_version = optional_text(scanner)?,
                 b"kind" => kind = optional_text(scanner)?,
-                b"metadata" if fields.is_none() => fields = Some(Fields::scan(scanner, models)?),
+                b"metadata" if !std::mem::replace(&mut described, true) => fields.scan(scanner, models)?,
                 b"metadata" => return Err(Error::Malformed { problem: "`metadata` stands twice", at: scanner.at() }),
                 _ if matches!(scanner.peek()?, b'{' | b'[') && models.follow(Some(&*name), scanner, &mut outline) => {}
                 _ if scanner.peek()? == b'{' => {
@@ -72,10 +75,10 @@ impl<'a> Scanned<'a> {
             Ok(())
         })?;
         models.end(scanner.slice(range.clone()));
-        let fields = fields.unwrap_or_default();
-        let marks = fields.marks.without(&(0..range.start));
-        let fields = Fields { cut: fields.cut.map(|cut| shift(cut, range.start)), marks, ..fields };
-        outline.start(range.start);
+        if range.start > 0 {
+            fields.start(range.start);
+            outline.start(range.start);
+        }
         Ok(Self { raw: scanner.slice(range), api_version, kind, fields, outline })
     }
 
@@ -130,21 +133,26 @@ struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    fn scan(scanner: &mut Scanner<'a>, models: &mut Models) -> Result<Self, Error> {
-        let mut fields = Self::default();
+    fn scan(&mut self, scanner: &mut Scanner<'a>, models: &mut Models) -> Result<(), Error> {
         match scanner.peek()? {
             b'{' => {
                 scanner.members(|scanner, place, name| match &*name {
                     // What tells a template from others stands before it.
-                    b"managedFields" => fields.managed_fields(scanner, &place, models),
-                    name => fields.member(scanner, &place, name),
+                    b"managedFields" => self.managed_fields(scanner, &place, models),
+                    name => self.member(scanner, &place, name),
                 })?;
             }
-            _ => fields.skip_unusable(scanner, "metadata")?,
+            _ => self.skip_unusable(scanner, "metadata")?,
         }
-        models.choose(&fields.source.labels);
-        fields.mark_generate_name();
-        Ok(fields)
+        models.choose(&self.source.labels);
+        self.mark_generate_name();
+        Ok(())
+    }
+
+    /// Counts from where the object begins.
+    fn start(&mut self, start: usize) {
+        self.marks = self.marks.without(&(0..start));
+        self.cut = self.cut.take().map(|cut| cut.start - start..cut.end - start);
     }
 
     fn member(&mut self, scanner: &mut Scanner<'a>, place: &Range<usize>, name: &[u8]) -> Result<(), Error> {
@@ -234,6 +242,7 @@ impl<'a> Fields<'a> {
         let labels = &mut self.source.labels;
         // As the API server spells them: sorted, nothing escaped, and no spaces.
         let (mut plain, mut length) = (labels.is_empty(), Part::Labels.name().len() + 4);
+        labels.reserve(LABELS);
         self.map(scanner, "metadata.labels", |fields, key, value| {
             length += key.len() + value.len() + 6;
             plain &= matches!((&key, &value), (Cow::Borrowed(_), Cow::Borrowed(_)));
@@ -308,6 +317,8 @@ impl<'a> Fields<'a> {
             self.marks.set(Part::OwnerUid, uid);
             self.marks.set(Part::OwnerName, name);
         }
+        // Mostly there is one.
+        self.source.owners.reserve_exact(1);
         self.source.owners.push(owner);
         Ok(())
     }
@@ -413,9 +424,4 @@ fn plain_place(start: usize, part: Part, end: usize, text: Option<&Text<'_>>) ->
         Some(Cow::Borrowed(text)) if end - start == part.name().len() + text.len() + 5 => start..end,
         _ => 0..0,
     }
-}
-
-/// Counts positions from somewhere further on.
-fn shift(range: Range<usize>, by: usize) -> Range<usize> {
-    range.start.saturating_sub(by)..range.end.saturating_sub(by)
 }

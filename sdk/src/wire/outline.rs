@@ -44,9 +44,7 @@ impl Outline {
 
     /// Counts from where the object begins.
     pub(super) fn start(&mut self, start: usize) {
-        if start > 0 {
-            self.keys.iter_mut().for_each(|key| *key -= (start as u32) << 1);
-        }
+        self.keys.iter_mut().for_each(|key| *key -= (start as u32) << 1);
     }
 
     /// Appends it as bytes, for [`OutlineView`], when some bytes are taken out in which no key stands.

@@ -21,10 +21,10 @@ pub(super) fn split_lines(body: &[u8], size: usize) -> Result<Vec<Bytes>, Error>
     for chunk in body.chunks(size.max(1)) {
         splitter.push(Bytes::copy_from_slice(chunk));
         while let Some(line) = splitter.next_line()? {
-            lines.push(line);
+            lines.push(Bytes::copy_from_slice(line));
         }
     }
-    lines.extend(splitter.finish());
+    lines.extend(splitter.finish().map(Bytes::from));
     Ok(lines)
 }
 
