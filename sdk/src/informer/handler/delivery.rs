@@ -1,6 +1,7 @@
 //! Two ways to a handler: inline in the informer's task, or through a buffer to a thread of its own.
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::task::JoinSet;
 
@@ -20,6 +21,10 @@ use mailbox::{HANDED_BOUND, Mailbox};
 /// How many objects wait for a handler as they arrived: one turn of the informer, which a handler that keeps up takes
 /// before the next, and half a MiB of pods. The rest waits packed.
 const UNPACKED_BOUND: usize = 128;
+
+/// How long a handler's thread waits for more before it goes back: some turns of an informer that is busy. To call for a
+/// thread again takes two tasks and two wake-ups, in which as much piles up as waits unpacked.
+const LINGER: Duration = Duration::from_millis(1);
 
 /// Takes the events of one informer to one handler. Called by the informer's task only, after the store took each change.
 pub(in crate::informer) trait Delivery: Send {
@@ -137,7 +142,7 @@ async fn serve<C: Send + 'static>(mut outlet: Outlet, mut caller: C, call: fn(&m
     while !mailbox.is_closed() {
         mailbox.filled.notified().await;
         let served = tokio::task::spawn_blocking(move || {
-            while let Some(next) = outlet.pop() {
+            while let Some(next) = outlet.pop_within(LINGER) {
                 call(&mut caller, next);
             }
             (outlet, caller)

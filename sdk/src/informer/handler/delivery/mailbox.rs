@@ -2,7 +2,8 @@
 //! sleeps.
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
@@ -19,23 +20,35 @@ pub(super) const HANDED_BOUND: usize = 64;
 /// The events that one handler has not taken.
 pub(super) struct Mailbox {
     inbox: Mutex<Inbox>,
-    /// Wakes the one who takes out of it.
+    /// Wakes the one who takes out of it, if it went away.
     pub(super) filled: Notify,
+    /// Wakes the one who takes out of it, if it lingers.
+    refilled: Condvar,
     closed: AtomicBool,
     pub(super) progress: Arc<Progress>,
 }
 
 struct Inbox {
     buffer: Buffer<Arc<Envelope>>,
-    /// Whether whoever takes has found nothing since it was woken last.
-    idle: bool,
+    taker: Taker,
+}
+
+/// What whoever takes is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Taker {
+    /// It will look again by itself.
+    Busy,
+    /// It has found nothing, and waits on its thread.
+    Lingers,
+    /// It has found nothing, and is to be woken by [`Mailbox::filled`].
+    Away,
 }
 
 impl Mailbox {
     pub(super) fn new(progress: Arc<Progress>) -> Self {
         let buffer = Buffer::new(BUFFER_BOUND, |envelope: &Arc<Envelope>| envelope.key().clone());
-        let (inbox, closed) = (Mutex::new(Inbox { buffer, idle: true }), AtomicBool::new(false));
-        Self { inbox, filled: Notify::new(), closed, progress }
+        let (inbox, closed) = (Mutex::new(Inbox { buffer, taker: Taker::Away }), AtomicBool::new(false));
+        Self { inbox, filled: Notify::new(), refilled: Condvar::new(), closed, progress }
     }
 
     /// Adds events, in order.
@@ -57,18 +70,27 @@ impl Mailbox {
     /// Wakes whoever takes, now that there is something.
     fn woken(&self, mut inbox: MutexGuard<'_, Inbox>) {
         self.progress.set_queued(inbox.buffer.len());
-        let wake = std::mem::take(&mut inbox.idle);
+        let taker = std::mem::replace(&mut inbox.taker, Taker::Busy);
         drop(inbox);
-        if wake {
-            self.filled.notify_one();
+        match taker {
+            Taker::Busy => {}
+            Taker::Lingers => self.refilled.notify_one(),
+            Taker::Away => self.filled.notify_one(),
         }
     }
 
-    /// Takes what is next into `batch`, which is empty. Where nothing is, the next that comes wakes whoever waits.
-    fn take(&self, batch: &mut VecDeque<Next<Arc<Envelope>>>) {
+    /// Takes what is next into `batch`, which is empty. Where nothing is and nothing comes for so long, the next that comes
+    /// wakes whoever waits.
+    fn take(&self, batch: &mut VecDeque<Next<Arc<Envelope>>>, linger: Duration) {
         let mut inbox = self.inbox();
         inbox.buffer.take(HANDED_BOUND, batch);
-        inbox.idle = batch.is_empty();
+        if batch.is_empty() && !linger.is_zero() {
+            inbox.taker = Taker::Lingers;
+            let waited = self.refilled.wait_timeout_while(inbox, linger, |inbox| inbox.taker == Taker::Lingers);
+            inbox = waited.unwrap_or_else(PoisonError::into_inner).0;
+            inbox.buffer.take(HANDED_BOUND, batch);
+        }
+        inbox.taker = if batch.is_empty() { Taker::Away } else { Taker::Busy };
         self.progress.set_taken(batch.iter().filter(|next| matches!(next, Next::Event(_))).count());
         self.progress.set_queued(inbox.buffer.len());
     }
@@ -100,12 +122,18 @@ impl Outlet {
     }
 
     /// Takes the next event; none where there is none, or once closed.
+    #[cfg(any(test, feature = "kube-runtime"))]
     pub(super) fn pop(&mut self) -> Option<Next<Arc<Envelope>>> {
+        self.pop_within(Duration::ZERO)
+    }
+
+    /// Takes the next event, and waits on this thread for so long where there is none; none once closed.
+    pub(super) fn pop_within(&mut self, linger: Duration) -> Option<Next<Arc<Envelope>>> {
         if self.mailbox.is_closed() {
             return None;
         }
         if self.batch.is_empty() {
-            self.mailbox.take(&mut self.batch);
+            self.mailbox.take(&mut self.batch, linger);
         }
         let next = self.batch.pop_front()?;
         if matches!(next, Next::Event(_)) {
@@ -124,5 +152,41 @@ impl Outlet {
             self.mailbox.filled.notified().await;
         }
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+    use crate::informer::event::Event;
+    use crate::store::fixture::config_map;
+
+    fn event() -> RawEvent {
+        Event::Added { object: Arc::new(config_map("a/b").envelope()), initial: false }
+    }
+
+    #[test]
+    fn a_handler_that_lingers_gets_what_comes_on_its_thread() {
+        let mailbox = Arc::new(Mailbox::new(Arc::default()));
+        let mut outlet = Outlet::new(Arc::clone(&mailbox));
+        let handler = std::thread::spawn(move || outlet.pop_within(Duration::from_secs(3600)).is_some());
+        while mailbox.inbox().taker != Taker::Lingers {
+            std::thread::yield_now();
+        }
+        mailbox.put([event()].into_iter());
+        assert!(handler.join().unwrap());
+        assert!(mailbox.filled.notified().now_or_never().is_none(), "nobody else was woken");
+    }
+
+    #[test]
+    fn a_handler_that_lingered_for_nothing_is_woken_for_the_next() {
+        let mailbox = Arc::new(Mailbox::new(Arc::default()));
+        let mut outlet = Outlet::new(Arc::clone(&mailbox));
+        assert!(outlet.pop_within(Duration::from_nanos(1)).is_none());
+        mailbox.put([event()].into_iter());
+        assert!(mailbox.filled.notified().now_or_never().is_some());
+        assert!(outlet.pop_within(Duration::from_secs(3600)).is_some(), "what is there is not waited for");
     }
 }
