@@ -1,4 +1,5 @@
 //! Names for things in the API: kinds, keys, versions and owner references. No IO, no clock.
+use std::borrow::Borrow;
 use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
@@ -168,16 +169,28 @@ impl ObjectKey {
 
     /// Returns the namespace, or `None` for a cluster-scoped object.
     pub fn namespace(&self) -> Option<&str> {
-        self.0.split_once('/').map(|(namespace, _)| namespace)
+        split_key(&self.0).0
     }
 
     /// Returns the name.
     pub fn name(&self) -> &str {
-        self.0.split_once('/').map_or(&self.0, |(_, name)| name)
+        split_key(&self.0).1
     }
 
     /// Returns the key as client-go writes it.
     pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Divides the text of a key into namespace and name.
+pub(crate) fn split_key(key: &str) -> (Option<&str>, &str) {
+    key.split_once('/').map_or((None, key), |(namespace, name)| (Some(namespace), name))
+}
+
+/// So that what is kept by key is found by its text.
+impl Borrow<str> for ObjectKey {
+    fn borrow(&self) -> &str {
         &self.0
     }
 }
@@ -284,6 +297,8 @@ mod tests {
         let key = ObjectKey::namespaced("", "node-1");
         assert_eq!((key.namespace(), key.name()), (None, "node-1"));
         assert_eq!(key, ObjectKey::cluster("node-1"));
+        let known = std::collections::HashSet::from([key]);
+        assert!(known.contains("node-1") && !known.contains("node-2"), "found by text");
     }
 
     #[test]

@@ -123,6 +123,11 @@ impl Store {
 
     /// Returns the object as it is stored.
     pub(crate) fn copy(&self, key: &ObjectKey) -> Option<Packed> {
+        self.copy_of(key.as_str())
+    }
+
+    /// Returns the object of a key, given as text, as it is stored.
+    fn copy_of(&self, key: &str) -> Option<Packed> {
         let contents = self.read();
         contents.find(key).map(|entry| contents.copy(entry))
     }
@@ -208,7 +213,7 @@ impl Store {
         let key = packed.key();
         // Held while the hot set changes: the writer cannot replace the object in between.
         let contents = self.read();
-        let present = contents.find(&key).is_some_and(|entry| contents.stamp(entry) == packed.stamp);
+        let present = contents.find(key.as_str()).is_some_and(|entry| contents.stamp(entry) == packed.stamp);
         let evicted = present.then(|| self.hot.insert(&key, packed.stamp, object, bytes));
         drop(contents);
         drop(evicted);
@@ -245,7 +250,7 @@ impl Store {
             self.project(projection, &Envelope::packed(packed), Reported::No, &mut values);
             let mut contents = self.write();
             // What has changed since was indexed by the writer.
-            if let Some(entry) = contents.find(&key).filter(|&entry| contents.stamp(entry) == stamp) {
+            if let Some(entry) = contents.find(key.as_str()).filter(|&entry| contents.stamp(entry) == stamp) {
                 contents.set_values(entry, position, &mut values);
             }
         }
@@ -291,7 +296,7 @@ impl Store {
     }
 
     /// Takes an object out of the quarantine, because it changed. Says whether it was there.
-    fn release(&self, key: &ObjectKey) -> Reported {
+    fn release(&self, key: &str) -> Reported {
         let mut quarantine = self.quarantined();
         // Mostly nothing is there, and then the key need not be hashed.
         if !quarantine.is_empty() && quarantine.remove(key) { Reported::Yes } else { Reported::No }

@@ -123,7 +123,17 @@ impl RawObject {
 
     /// Returns namespace and name.
     pub fn key(&self) -> &ObjectKey {
-        self.key.get_or_init(|| ObjectKey::from_text(head::Head::parse(self.head()).name()))
+        self.key.get_or_init(|| ObjectKey::from_text(self.key_text()))
+    }
+
+    /// Returns the key if somebody asked for it before.
+    pub(crate) fn known_key(&self) -> OnceLock<ObjectKey> {
+        self.key.clone()
+    }
+
+    /// Returns namespace and name as the text of a key, which nobody has to make.
+    pub(crate) fn key_text(&self) -> &str {
+        head::Head::parse(self.head()).name()
     }
 
     /// Returns the parsed metadata, made at the first call.

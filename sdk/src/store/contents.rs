@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
-use crate::resource::{ObjectKey, ResourceVersion};
+use crate::resource::{ResourceVersion, split_key};
 use crate::wire::text::{Text, TextRef};
 
 use super::arena::{Arena, Place};
@@ -101,14 +101,14 @@ impl Contents {
         self.entries.len()
     }
 
-    /// Returns the entry of a key.
-    pub(super) fn find(&self, key: &ObjectKey) -> Option<u32> {
+    /// Returns the entry of a key, given as text.
+    pub(super) fn find(&self, key: &str) -> Option<u32> {
+        let (namespace, name) = split_key(key);
         // Without its namespace in the index, an object is not stored.
-        let namespace = match key.namespace() {
+        let namespace = match namespace {
             Some(namespace) => self.indexes.built_in[BY_NAMESPACE].find(TextRef::of(namespace))?,
             None => NONE,
         };
-        let name = key.name();
         let found = self.table.find(wide(self.hash(key)), |&at| {
             let entry = &self.entries[at as usize];
             entry.links[BY_NAMESPACE].value == namespace
@@ -218,14 +218,7 @@ impl Contents {
     }
 
     /// Stores an object, given as a whole record, with its index values, of which none is left. The entry is that of its key, if there is one.
-    pub(super) fn insert(
-        &mut self,
-        key: &ObjectKey,
-        entry: Option<u32>,
-        whole: &[u8],
-        values: &mut [Values],
-        epoch: u32,
-    ) {
+    pub(super) fn insert(&mut self, key: &str, entry: Option<u32>, whole: &[u8], values: &mut [Values], epoch: u32) {
         let mut record = std::mem::take(&mut self.scratch);
         record.clear();
         let controller = record::intern(whole, &mut self.names, &mut record);
@@ -254,7 +247,7 @@ impl Contents {
     }
 
     /// Removes an object and its index values, if it is stored.
-    pub(super) fn remove(&mut self, key: &ObjectKey) {
+    pub(super) fn remove(&mut self, key: &str) {
         let Some(at) = self.find(key) else { return };
         self.relink(at, BY_NAMESPACE, None);
         self.relink(at, BY_CONTROLLER, None);
@@ -326,7 +319,7 @@ impl Contents {
         }
     }
 
-    fn push(&mut self, key: &ObjectKey, record: &[u8], epoch: u32) -> u32 {
+    fn push(&mut self, key: &str, record: &[u8], epoch: u32) -> u32 {
         let (at, hash) = (self.entries.len() as u32, self.hash(key));
         let links = [Link::NONE; BUILT_IN];
         let epoch = AtomicU32::new(epoch);
@@ -334,7 +327,7 @@ impl Contents {
         self.entries.push(Entry { place, hash, stamp: self.stamp, epoch, links, nodes: NONE });
         let Self { table, entries, .. } = self;
         table.insert_unique(wide(hash), at, |&at| wide(entries[at as usize].hash));
-        self.relink(at, BY_NAMESPACE, key.namespace().map(Text::of));
+        self.relink(at, BY_NAMESPACE, split_key(key).0.map(Text::of));
         at
     }
 
@@ -423,8 +416,8 @@ impl Contents {
         records.compact(|entry, place| entries[entry as usize].place = place);
     }
 
-    fn hash(&self, key: &ObjectKey) -> u32 {
-        self.hasher.hash_one(key.as_str()) as u32
+    fn hash(&self, key: &str) -> u32 {
+        self.hasher.hash_one(key) as u32
     }
 }
 

@@ -113,16 +113,20 @@ impl Envelope {
 
     /// Returns the same object in as few bytes as can be had at no cost: for those who keep it for long. `store` is where
     /// it was stored, if it was.
-    pub(crate) fn compact(&self, store: &Store) -> Self {
-        match &self.source {
-            Source::Packed { packed, key } => {
-                Self::from_source(Source::Packed { packed: packed.clone(), key: key.clone() })
+    pub(crate) fn compact(self: &Arc<Self>, store: &Store) -> Arc<Self> {
+        let source = match &self.source {
+            // Nobody else can open it.
+            Source::Packed { .. } if Arc::strong_count(self) == 1 && self.opened.get().is_none() => {
+                return Arc::clone(self);
             }
-            Source::Raw(object) => match self.as_stored(store) {
-                Some(stored) => Self::packed(stored).with_key(self.key()),
-                None => Self::new(Arc::clone(object)),
+            Source::Packed { packed, key } => Source::Packed { packed: packed.clone(), key: key.clone() },
+            Source::Raw(object) => match self.as_stored(object, store) {
+                // Shared where it was asked for already.
+                Some(packed) => Source::Packed { packed, key: object.known_key() },
+                None => Source::Raw(Arc::clone(object)),
             },
-        }
+        };
+        Arc::new(Self::from_source(source))
     }
 
     /// Returns it as a `K`. Whoever asks for the type that was asked for last shares one decode.
@@ -178,9 +182,9 @@ impl Envelope {
         self.stored.store(u64::from(stamp) + 1, Relaxed);
     }
 
-    fn as_stored(&self, store: &Store) -> Option<Packed> {
+    fn as_stored(&self, object: &RawObject, store: &Store) -> Option<Packed> {
         let stamp = self.stored.load(Relaxed).checked_sub(1)?;
-        store.copy(self.key()).filter(|stored| u64::from(stored.stamp) == stamp)
+        store.copy_of(object.key_text()).filter(|stored| u64::from(stored.stamp) == stamp)
     }
 
     fn opened(&self) -> &Opened {

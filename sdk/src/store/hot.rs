@@ -114,7 +114,7 @@ impl Hot {
             return vec![object];
         }
         let mut set = self.write();
-        let before = set.remove(key).map(|place| place.object);
+        let before = set.remove(key.as_str()).map(|place| place.object);
         let mut evicted = set.shrink(bound - bytes);
         evicted.extend(before);
         set.insert(key, stamp, object, bytes);
@@ -122,7 +122,7 @@ impl Hot {
     }
 
     /// Takes an object out, because it changes or goes. The caller drops it outside of its locks.
-    pub(super) fn remove(&self, key: &ObjectKey) -> Option<Decoded> {
+    pub(super) fn remove(&self, key: &str) -> Option<Decoded> {
         // Nearly all writes are to objects that nobody reads.
         self.read().places.get(key)?;
         self.write().remove(key).map(|place| place.object)
@@ -180,7 +180,7 @@ impl Set {
         }
     }
 
-    fn remove(&mut self, key: &ObjectKey) -> Option<Place> {
+    fn remove(&mut self, key: &str) -> Option<Place> {
         let place = self.places.remove(key)?;
         self.bytes -= place.bytes;
         Some(place)
@@ -204,7 +204,7 @@ impl Set {
                 Some(place) if place.number == number && place.read.swap(false, Relaxed) => {
                     self.ages.push_back((key, number));
                 }
-                Some(place) if place.number == number => return self.remove(&key),
+                Some(place) if place.number == number => return self.remove(key.as_str()),
                 _ => {}
             }
         }
@@ -291,15 +291,15 @@ mod tests {
         assert!(hot.get::<String>(&key(7)).is_none());
         assert_eq!(hot.get_at::<usize>(&key(7), 7).as_deref(), Some(&7));
         assert!(hot.get_at::<usize>(&key(7), 8).is_none());
-        (0..100).filter(|number| number % 3 == 0).for_each(|number| _ = hot.remove(&key(number)));
+        (0..100).filter(|number| number % 3 == 0).for_each(|number| _ = hot.remove(key(number).as_str()));
         for number in 0..100 {
             assert_eq!(hot.get::<usize>(&key(number)).is_some(), number % 3 != 0, "{number}");
         }
-        (0..100).for_each(|number| _ = hot.remove(&key(number)));
+        (0..100).for_each(|number| _ = hot.remove(key(number).as_str()));
         assert_eq!((hot.read().bytes, hot.read().places.len()), (0, 0));
         for _ in 0..1000 {
             keep(&hot, 1);
-            let _ = hot.remove(&key(1));
+            let _ = hot.remove(key(1).as_str());
         }
         assert!(hot.read().ages.len() < 20, "an object that changes all the time leaves nothing behind");
     }

@@ -120,7 +120,8 @@ impl Writer {
 
     /// Stores an object. The version moves with it, but not during the list of its part.
     pub(crate) fn put(&mut self, envelope: &Envelope) -> Put {
-        let (key, head) = (envelope.key(), Head::parse(envelope.object().head()));
+        let head = Head::parse(envelope.object().head());
+        let key = head.name();
         let version = head.version();
         let mut scratch = std::mem::take(&mut self.scratch);
         let stored = self.stored(key, &head, &version, &mut scratch.whole);
@@ -174,7 +175,8 @@ impl Writer {
 
     /// Removes the object that the server says is deleted; `None` when none is stored under its key.
     pub(crate) fn remove(&mut self, deleted: &Arc<RawObject>) -> Option<Removed> {
-        let (key, head) = (deleted.key(), Head::parse(deleted.head()));
+        let head = Head::parse(deleted.head());
+        let key = head.name();
         let stored = {
             let contents = self.store.read();
             contents.find(key).map(|entry| {
@@ -209,8 +211,8 @@ impl Writer {
             self.store.quarantined().remove(key);
             removed.extend(self.store.copy(key).map(Envelope::packed));
             let mut contents = self.store.write();
-            contents.remove(key);
-            let decoded = self.store.hot.remove(key);
+            contents.remove(key.as_str());
+            let decoded = self.store.hot.remove(key.as_str());
             drop(contents);
             drop(decoded);
         }
@@ -247,7 +249,7 @@ impl Writer {
 
     /// Says what is stored under the key of an object of that head and version, and marks it as listed if it stays. What is
     /// copied goes through `buffer`.
-    fn stored(&self, key: &ObjectKey, new: &Head<'_>, version: &ResourceVersion, buffer: &mut Vec<u8>) -> Stored {
+    fn stored(&self, key: &str, new: &Head<'_>, version: &ResourceVersion, buffer: &mut Vec<u8>) -> Stored {
         let contents = self.store.read();
         let Some(entry) = contents.find(key) else { return Stored::Nothing };
         let head = Head::parse(contents.record(entry));

@@ -107,7 +107,7 @@ impl Delivery for Buffered {
         // A decoded object is many times its bytes, and these are many times the packed ones: what piles up is packed
         // where it can be.
         let piles_up = self.mailbox.progress.waiting() + self.kept.len() >= UNPACKED_BOUND;
-        self.kept.push(if piles_up { event.map(|envelope| Arc::new(envelope.compact(&self.store))) } else { event });
+        self.kept.push(if piles_up { event.map(|envelope| envelope.compact(&self.store)) } else { event });
         if self.kept.len() == HANDED_BOUND {
             self.flush();
         }

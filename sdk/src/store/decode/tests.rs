@@ -141,13 +141,22 @@ fn an_envelope_decodes_once_for_each_type_in_turn() {
 fn an_envelope_that_is_kept_for_long_is_packed_while_its_state_is_stored() {
     let (store, mut writer) = Store::new(crate::store::Options::default());
     let object = crate::store::fixture::config_map("a/one").data("k", "v");
-    let (first, second) = (object.envelope(), object.version(2).envelope());
+    let (first, second) = (Arc::new(object.envelope()), Arc::new(object.version(2).envelope()));
     writer.put(&first);
     let kept = first.compact(&store);
     assert!(matches!(kept.source, Source::Packed { .. }));
     writer.put(&second);
     assert!(matches!(first.compact(&store).source, Source::Raw(_)), "the store has another state by now");
-    assert!(matches!(second.compact(&store).compact(&store).source, Source::Packed { .. }));
+    let packed = second.compact(&store);
+    let same = packed.compact(&store);
+    assert!(
+        matches!(packed.source, Source::Packed { .. }) && Arc::ptr_eq(&packed, &same),
+        "it is as small as it can be"
+    );
+    assert!(!Arc::ptr_eq(&packed, &packed.compact(&store)), "somebody else may open it");
+    drop(same);
+    packed.decode::<ConfigMap>().unwrap();
+    assert!(!Arc::ptr_eq(&packed, &packed.compact(&store)), "somebody has opened it");
     assert_eq!(kept.decode::<ConfigMap>().unwrap().metadata.resource_version.as_deref(), Some("1"));
     assert_eq!(kept.object().json(), first.object().json());
     assert!(Arc::ptr_eq(kept.object(), kept.object()), "unpacked once");
