@@ -43,6 +43,59 @@ async fn any_number_of_members_in_any_chunks_is_one_body() {
     assert_eq!(unpacked(b"", 1).await.unwrap().concat(), b"");
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_has_arrived_is_one_piece_and_is_not_kept_waiting() {
+    let text: Vec<u8> = (0..40_000_u32).flat_map(|n| (n * 7).to_string().into_bytes()).collect();
+    let packed = pack(&text);
+    let size = packed.len().div_ceil(50);
+    let arrived = unpacked(&packed, size).await.unwrap();
+    assert!(arrived.len() <= text.len() / PIECE + 1, "{} pieces", arrived.len());
+    assert!(arrived.iter().all(|piece| piece.len() <= PIECE + 32 * 1024));
+    assert_eq!(arrived.concat(), text);
+
+    let second = std::time::Duration::from_secs(1);
+    let half = Bytes::from(packed[..packed.len() / 2].to_vec());
+    let rest = Bytes::from(packed[half.len()..].to_vec());
+    let later = stream::once(async move {
+        tokio::time::sleep(second).await;
+        Ok(rest)
+    });
+    let packed = stream::iter([Ok(half)]).chain(later);
+    let mut unpacked = unpack(packed.boxed(), SOME, corrupt);
+    let begun = tokio::time::Instant::now();
+    let (mut early, mut made) = (0, Vec::new());
+    while let Some(piece) = unpacked.try_next().await.unwrap() {
+        early += if begun.elapsed() < second { piece.len() } else { 0 };
+        made.extend_from_slice(&piece);
+    }
+    assert!(early > text.len() / 3, "{early} of {}", text.len());
+    assert_eq!(made, text);
+}
+
+#[tokio::test]
+async fn what_came_before_a_fault_comes_first() {
+    let (first, second) = (vec![b'{'; 100_000], pack(b"]}"));
+    for (last, what) in [
+        (Err(corrupt("the connection broke")), "the connection broke"),
+        (Ok(Bytes::from_static(b"this is no member")), "no gzip"),
+        (Ok(Bytes::from(second[..second.len() - 1].to_vec())), "ends before"),
+    ] {
+        let packed = stream::iter([Ok(Bytes::from(pack(&first))), last]);
+        let mut unpacked = unpack(packed.boxed(), SOME, corrupt);
+        let mut made = 0;
+        let error = loop {
+            match unpacked.try_next().await {
+                Ok(piece) => made += piece.expect("it does not end well").len(),
+                Err(error) => break error,
+            }
+        };
+        // The decoder itself holds up to 32 KiB back.
+        assert!(made >= first.len() - 32 * 1024, "{made} before: {what}");
+        assert!(error.to_string().contains(what), "{error}");
+        assert!(unpacked.try_next().await.unwrap().is_none(), "nothing comes after it");
+    }
+}
+
 #[tokio::test]
 async fn a_body_that_is_cut_or_damaged_is_an_error() {
     let packed = [pack(b"{\"items\":["), pack(b"]}")].concat();
