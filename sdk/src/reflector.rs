@@ -26,7 +26,7 @@ mod watch;
 mod tests;
 
 pub use failure::{Failure, FailureReason};
-pub use source::{ApiListerWatcher, InitialEvents, ListerWatcher, WatchOptions};
+pub use source::{ApiListerWatcher, FirstSync, InitialEvents, ListerWatcher, WatchOptions};
 pub use state::ListOptions;
 pub use status::{ReflectorCounts, ReflectorStatus};
 
@@ -131,8 +131,8 @@ impl<S: DeltaSink> Reflector<S> {
         sink: S,
     ) -> (Self, status_channel::Receiver<ReflectorStatus>) {
         let (status, receiver) = status_channel::channel(ReflectorStatus::default());
+        let machine = Machine::new(source.first_sync());
         let source = Arc::new(source);
-        let machine = Machine::new();
         let counts = ReflectorCounts::default();
         (
             Self {

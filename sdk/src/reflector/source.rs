@@ -73,6 +73,28 @@ pub trait ListerWatcher: Send + Sync + 'static {
     /// # Errors
     /// What the API server answered instead.
     fn watch(&self, options: WatchOptions) -> BoxFuture<'_, Result<Chunks, client::Error>>;
+
+    /// Returns how the first sync asks for what exists: [`FirstSync::WatchList`] unless the source chooses.
+    fn first_sync(&self) -> FirstSync {
+        FirstSync::default()
+    }
+}
+
+/// How a first sync asks for what exists. Both are exact, and neither goes back in time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FirstSync {
+    /// As a watch that begins with it (KEP-3157), or as a list where the server refuses that.
+    ///
+    /// One request, which the API server answers from its watch cache whatever the age of its last write, and which no
+    /// compaction can interrupt.
+    #[default]
+    WatchList,
+    /// As a list in pages, of which the next is asked for while one is read.
+    ///
+    /// Worth it for kinds of many objects: an API server 1.37 spends less than half of the processor time of such a watch
+    /// on it, and compresses it, so that it takes less than half as long. When the kind has not changed since the revision that
+    /// etcd was compacted to, by default of five to ten minutes ago, all pages but the first are read from etcd.
+    List,
 }
 
 /// One WATCH request.
@@ -100,12 +122,34 @@ pub enum InitialEvents {
 pub struct ApiListerWatcher {
     client: Client,
     target: Target,
+    first_sync: FirstSync,
 }
 
 impl ApiListerWatcher {
     /// Asks `client` for `target`.
     pub fn new(client: Client, target: Target) -> Self {
-        Self { client, target }
+        Self { client, target, first_sync: FirstSync::default() }
+    }
+
+    /// Asks for what exists in another way.
+    ///
+    /// # Example
+    /// ```no_run
+    /// use kubewright::reflector::{ApiListerWatcher, FirstSync};
+    /// use kubewright::{Client, InformerFactory};
+    ///
+    /// # async fn listing() -> Result<(), kubewright::client::Error> {
+    /// let client = Client::try_default().await?;
+    /// let factory = InformerFactory::from_lister_watchers(move |target| {
+    ///     ApiListerWatcher::new(client.clone(), target.clone()).with_first_sync(FirstSync::List)
+    /// });
+    /// # drop(factory);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn with_first_sync(self, first_sync: FirstSync) -> Self {
+        Self { first_sync, ..self }
     }
 
     fn list_request(&self, options: &ListOptions) -> Result<Request<Vec<u8>>, http::Error> {
@@ -170,6 +214,10 @@ impl ListerWatcher for ApiListerWatcher {
 
     fn watch(&self, options: WatchOptions) -> BoxFuture<'_, Result<Chunks, client::Error>> {
         Box::pin(async move { self.client.stream(self.watch_request(&options)?).await })
+    }
+
+    fn first_sync(&self) -> FirstSync {
+        self.first_sync
     }
 }
 

@@ -7,6 +7,7 @@ use crate::resource::ResourceVersion;
 use crate::wire::{EventType, RawObject};
 
 use super::Delta;
+use super::source::FirstSync;
 
 /// The first wait after a failure; it doubles with each further one (client-go's reflector).
 pub(super) const BACKOFF_START: Duration = Duration::from_millis(800);
@@ -175,27 +176,28 @@ enum Remedy {
     Used,
 }
 
-/// Whether the server speaks WatchList.
+/// Whether the server is asked for a WatchList.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum WatchList {
     /// Not refused so far.
     Try,
     /// Refused, and no list has come through since: perhaps everything is refused.
     Doubted,
-    /// Refused, while lists work.
-    Refused,
+    /// Refused, while lists work; or not wanted.
+    Off,
 }
 
 impl Machine {
-    pub(super) fn new() -> Self {
-        Self {
-            state: State::WatchList,
-            version: ResourceVersion::default(),
-            watch_list: WatchList::Try,
-            synced: false,
-            backoff: 0,
-            failed_watches: 0,
-        }
+    pub(super) fn new(first_sync: FirstSync) -> Self {
+        let watch_list = match first_sync {
+            FirstSync::WatchList => WatchList::Try,
+            FirstSync::List => WatchList::Off,
+        };
+        let version = ResourceVersion::default();
+        let state = State::WatchList;
+        let mut machine = Self { state, version, watch_list, synced: false, backoff: 0, failed_watches: 0 };
+        machine.state = machine.first_state();
+        machine
     }
 
     /// Returns what to do now.
@@ -280,7 +282,7 @@ impl Machine {
                 Output::next(Health::Unchanged)
             }
             Input::Overdue => {
-                self.watch_list = WatchList::Refused;
+                self.watch_list = WatchList::Off;
                 self.relist(ResourceVersion::default());
                 Output::next(Health::Unchanged)
             }
@@ -309,7 +311,7 @@ impl Machine {
             return Output::next(Health::Unchanged);
         }
         if self.watch_list == WatchList::Doubted {
-            self.watch_list = WatchList::Refused;
+            self.watch_list = WatchList::Off;
         }
         self.state = State::Watch;
         Output { then: Then::Next, ..self.replaced(version) }

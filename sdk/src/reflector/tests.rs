@@ -75,11 +75,12 @@ pub(super) enum Step {
 type Script = dyn Fn(usize, &Asked) -> Answer + Send + Sync;
 
 #[derive(Clone)]
-struct Server {
+pub(super) struct Server {
     script: Arc<Script>,
     asked: Arc<Mutex<Vec<(tokio::time::Instant, Asked)>>>,
     /// Requests and bodies that are open.
     open: Arc<()>,
+    first_sync: FirstSync,
 }
 
 impl Server {
@@ -130,6 +131,10 @@ impl ListerWatcher for Server {
 
     fn watch(&self, options: WatchOptions) -> BoxFuture<'_, Result<Chunks, client::Error>> {
         Box::pin(async move { self.answer(Asked::Watch(options)).await })
+    }
+
+    fn first_sync(&self) -> FirstSync {
+        self.first_sync
     }
 }
 
@@ -200,7 +205,17 @@ pub(super) async fn observe_target(
     duration: Duration,
     script: impl Fn(usize, &Asked) -> Answer + Send + Sync + 'static,
 ) -> Seen {
-    let server = Server { script: Arc::new(script), asked: Arc::default(), open: Arc::new(()) };
+    observe_server(target, duration, serving(script, FirstSync::WatchList)).await
+}
+
+pub(super) fn serving(
+    script: impl Fn(usize, &Asked) -> Answer + Send + Sync + 'static,
+    first_sync: FirstSync,
+) -> Server {
+    Server { script: Arc::new(script), asked: Arc::default(), open: Arc::new(()), first_sync }
+}
+
+pub(super) async fn observe_server(target: Target, duration: Duration, server: Server) -> Seen {
     let sink = Sink::default();
     let (reflector, status) = Reflector::new(target, server.clone(), sink.clone());
     let begun = clock::now();

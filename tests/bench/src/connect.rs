@@ -1,11 +1,11 @@
 //! Clients of the server that is measured, and what is asked of it beside the API.
 use std::path::{Path, PathBuf};
 
-use http::{HeaderValue, Request, Response, StatusCode, header};
+use http::Request;
 use kube::client::Body;
 use kubewright::client::ConfigOptions;
+use kubewright::reflector::{ApiListerWatcher, FirstSync};
 use kubewright::{Client, InformerFactory};
-use tower::service_fn;
 
 use crate::Result;
 
@@ -99,42 +99,14 @@ impl Server {
 
 /// Makes a factory whose informers begin by `strategy`.
 pub fn factory(client: &Client, strategy: Strategy) -> InformerFactory {
-    InformerFactory::new(match strategy {
-        Strategy::Stream => client.clone(),
-        Strategy::List => Client::new(without_watch_list(client.kube())),
+    let client = client.clone();
+    let first_sync = match strategy {
+        Strategy::Stream => FirstSync::WatchList,
+        Strategy::List => FirstSync::List,
+    };
+    InformerFactory::from_lister_watchers(move |target| {
+        ApiListerWatcher::new(client.clone(), target.clone()).with_first_sync(first_sync)
     })
-}
-
-/// Refuses what an API server without the feature WatchList would, in its words, so that clients list.
-///
-/// A client that was handed in never asks for gzip, as it can not know whether a layer unpacks it. This one does not, so
-/// lists ask for what they would if the server itself had refused.
-fn without_watch_list(inner: kube::Client) -> kube::Client {
-    let namespace = inner.default_namespace().to_owned();
-    let service = service_fn(move |mut request: Request<Body>| {
-        let inner = inner.clone();
-        async move {
-            let mut pairs = request.uri().query().unwrap_or_default().split('&');
-            if pairs.clone().any(|pair| pair == "sendInitialEvents=true") {
-                return Ok(refusal());
-            }
-            if !pairs.any(|pair| pair == "watch=true") {
-                request.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
-            }
-            inner.send(request).await
-        }
-    });
-    kube::Client::new(service, namespace)
-}
-
-fn refusal() -> Response<Body> {
-    let status = serde_json::json!({
-        "kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Invalid", "code": 422,
-        "message": "sendInitialEvents: Forbidden: sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled",
-    });
-    let mut response = Response::new(Body::from(status.to_string().into_bytes()));
-    *response.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;
-    response
 }
 
 /// Asks for so many events on every open watch.

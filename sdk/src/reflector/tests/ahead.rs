@@ -197,7 +197,7 @@ fn what_follows_a_page_is_known_ahead_within_a_list_alone() {
         continue_token: token.map(str::to_owned),
     };
     let check = |inputs: Vec<Input>, expected: Option<&str>| {
-        let mut machine = Machine::new();
+        let mut machine = Machine::new(FirstSync::WatchList);
         let state = format!("{inputs:?}");
         inputs.into_iter().for_each(|input| drop(machine.step(input)));
         let following = machine.following("next");

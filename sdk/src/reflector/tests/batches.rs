@@ -24,7 +24,7 @@ impl DeltaSink for Batches {
 /// Returns the batches that came of `answer`, which is that to the first request.
 async fn batches(answer: impl Fn() -> Answer + Send + Sync + 'static) -> Vec<(usize, usize)> {
     let script = move |n: usize, _: &Asked| if n == 1 { answer() } else { body([Step::Hang]) };
-    let server = Server { script: Arc::new(script), asked: Arc::default(), open: Arc::new(()) };
+    let server = serving(script, FirstSync::WatchList);
     let sink = Batches::default();
     let (reflector, _status) = Reflector::new(pods(), server, sink.clone());
     assert!(clock::timeout(seconds(5), reflector.run()).await.is_none());

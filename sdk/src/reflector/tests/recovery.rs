@@ -153,8 +153,7 @@ async fn r18_a_reflector_that_is_dropped_leaves_nothing_behind_whatever_it_was_d
 
 #[tokio::test(start_paused = true)]
 async fn a_reflector_ends_when_nobody_takes_its_deltas() {
-    let server =
-        Server { script: Arc::new(|_, _| synced_then(5, [Step::Hang])), asked: Arc::default(), open: Arc::new(()) };
+    let server = serving(|_, _| synced_then(5, [Step::Hang]), FirstSync::WatchList);
     let (reflector, _status) = Reflector::new(pods(), server, ClosedSink);
     reflector.run().await;
 }

@@ -100,6 +100,30 @@ async fn r13_a_watch_list_that_is_refused_gives_way_to_a_list_for_good() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_wants_a_list_first_never_asks_for_a_watch_list() {
+    let script = |n: usize, asked: &Asked| match (n, asked) {
+        (1, _) => refuse(400, "BadRequest"),
+        (2, _) => unreachable(),
+        (4, _) => refuse(410, "Expired"),
+        (_, Asked::List(_)) => whole(&page(4, "", &[pod("a", 3)])),
+        _ => open(""),
+    };
+    let seen = observe_server(pods(), seconds(20), serving(script, FirstSync::List)).await;
+    let (first, again) = (r#"list "" 500"#, r#"list "4" 500"#);
+    assert_eq!(seen.requests(), [first, first, first, "watch 4", again, "watch 4"]);
+    assert_eq!(seen.deltas, ["started", "listed a@3", "replaced 4", "started", "listed a@3", "replaced 4"]);
+    assert!(seen.status.synced && seen.status.failure.is_none());
+
+    let script = |_: usize, asked: &Asked| match asked {
+        Asked::List(_) => whole(&page(4, "", &[])),
+        Asked::Watch(_) => open(""),
+    };
+    let seen = observe_server(pods(), seconds(20), serving(script, FirstSync::List)).await;
+    assert_eq!(seen.requests(), [first, "watch 4"]);
+    assert_eq!(seen.status.counts.failures, 0, "nothing was refused");
+}
+
+#[tokio::test(start_paused = true)]
 async fn failures_that_pass_do_not_give_up_the_watch_list() {
     for (name, answer) in [
         ("401", (|| refuse(401, "Unauthorized")) as fn() -> Answer),
