@@ -2,7 +2,7 @@
 //!
 //! Nothing outside sees the container. An entry is its links and the place of its bytes, which `record` makes;
 //! `contents` keeps the entries, `arena` their bytes, `chains` what the indexes hold, `names` the words they share; `codec`
-//! packs, with a dictionary that `training` sees to; `packed` is what readers copy under the lock and unpack outside of it;
+//! packs, differences as `coded` writes them and the rest with a dictionary that `training` sees to; `packed` is what readers copy under the lock and unpack outside of it;
 //! `hot` keeps decoded what is read often.
 use std::any::Any;
 use std::collections::HashSet;
@@ -17,6 +17,8 @@ mod arena;
 mod chains;
 
 mod codec;
+
+mod coded;
 
 mod condition;
 
@@ -96,6 +98,9 @@ pub(crate) struct Store {
     /// Held while an index over a label or a field is filled, so that nobody takes half of it for the whole.
     naming: Mutex<()>,
 }
+
+/// How many entries are looked at under one lock for those that a dictionary is made of.
+const SPREAD_SLICE: usize = 2048;
 
 /// Whether the user has been told that an object cannot be indexed.
 #[derive(Clone, Copy, PartialEq)]
@@ -258,12 +263,24 @@ impl Store {
         slot
     }
 
-    /// Returns one of `count` objects that are spread over the store.
-    fn nth(&self, number: usize, count: usize) -> Option<Packed> {
-        let contents = self.read();
-        let (stored, count) = (contents.len(), count.min(contents.len()));
-        let entry = (number < count).then(|| number * stored / count);
-        entry.and_then(|entry| u32::try_from(entry).ok()).map(|entry| contents.copy(entry))
+    /// Returns up to `count` of the objects that a dictionary packs or may pack, spread over the store.
+    fn spread(&self, count: usize) -> Vec<Packed> {
+        let (mut spread, mut start, mut seen) = (Vec::with_capacity(count), 0, 0);
+        loop {
+            let contents = self.read();
+            let (end, wanting) = ((start + SPREAD_SLICE).min(contents.len()), contents.wanting().max(1));
+            for entry in (start..end).map(|entry| entry as u32).filter(|&entry| contents.wants_dictionary(entry)) {
+                seen += 1;
+                // About every so many-th; objects come and go meanwhile.
+                if spread.len() < count.min(seen * count / wanting) {
+                    spread.push(contents.copy(entry));
+                }
+            }
+            if start == end {
+                return spread;
+            }
+            start = end;
+        }
     }
 
     /// Copies key texts under the lock, and makes keys of them outside.

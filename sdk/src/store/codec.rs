@@ -6,6 +6,7 @@ use zstd::zstd_safe::{self, DCtx, DDict};
 
 use crate::wire::MAX_OBJECT_BYTES;
 
+use super::coded;
 use super::diff;
 use super::exemplars::{self, Exemplars};
 use super::packing::Packing;
@@ -27,6 +28,16 @@ const KEPT_CONTEXTS: usize = 4;
 /// The number of no dictionary: bytes as they are.
 pub(super) const PLAIN: u8 = 0;
 
+/// The number of what needs no dictionary: a short difference in few bits.
+pub(super) const CODED: u8 = u8::MAX;
+
+/// The number of a difference in bits that a dictionary may do better with, once there is one that knows it.
+pub(super) const CODED_LONG: u8 = CODED - 1;
+
+/// A difference in as few bits as this is left at that: of shorter ones a dictionary takes off a seventh at best, and both to
+/// pack and to unpack them takes it ten times as long. Longer ones mostly have words in them.
+const ENOUGH: usize = 256;
+
 /// What unpacks that which was packed with one dictionary.
 pub(super) struct Dictionary {
     number: u8,
@@ -46,6 +57,9 @@ pub(super) fn train(samples: &Samples, size: usize) -> Option<Vec<u8>> {
     zstd::dict::from_continuous(&samples.bytes, &samples.sizes, size).ok()
 }
 
+/// Appends the text that the second argument is the difference of to the first.
+type ReadFn = fn(&[u8], &[u8], &mut Vec<u8>) -> bool;
+
 /// Texts one behind the other, as the trainer takes them.
 #[derive(Default)]
 pub(super) struct Samples {
@@ -57,7 +71,7 @@ impl Dictionaries {
     /// Adds a trained dictionary and returns its number; `None` when the bytes are none, or all numbers are taken.
     pub(super) fn add(&mut self, bytes: &[u8]) -> Option<u8> {
         let taken = |number: &u8| self.known.iter().any(|known| known.number == *number);
-        let number = (PLAIN + 1..=u8::MAX).find(|number| !taken(number))?;
+        let number = (PLAIN + 1..CODED_LONG).find(|number| !taken(number))?;
         let decoder = DDict::try_create(bytes)?;
         self.known.push(Arc::new(Dictionary { number, decoder }));
         Some(number)
@@ -81,23 +95,33 @@ impl Dictionaries {
     /// Returns the text that was packed, in a buffer of `unpacker`.
     pub(super) fn unpack<'a>(&'a self, packing: Packing, packed: &'a [u8], unpacker: &'a mut Unpacker) -> &'a [u8] {
         let Unpacker { decoder, frame, text, whole } = unpacker;
-        let text = self.decompress(packing.dictionary, packed, decoder, frame, text);
-        if packing.exemplar == exemplars::NONE {
+        let Packing { dictionary, exemplar } = packing;
+        let (text, read): (_, ReadFn) = match dictionary {
+            CODED | CODED_LONG => (packed, coded::read),
+            _ => (self.decompress(dictionary, packed, decoder, frame, text), diff::read),
+        };
+        if exemplar == exemplars::NONE {
             return text;
         }
         whole.clear();
-        let exemplar = self.exemplars.get(packing.exemplar);
-        if !exemplar.is_some_and(|exemplar| diff::read(exemplar, text, whole)) {
+        if !self.exemplars.get(exemplar).is_some_and(|exemplar| read(exemplar, text, whole)) {
             report_damage();
             whole.clear();
         }
         whole
     }
 
-    /// Returns what was packed, which may be the difference to an exemplar.
+    /// Returns what a dictionary packed, or is to pack: a text, or its difference to an exemplar.
     pub(super) fn residue<'a>(&self, packing: Packing, packed: &'a [u8], unpacker: &'a mut Unpacker) -> &'a [u8] {
         let Unpacker { decoder, frame, text, .. } = unpacker;
-        self.decompress(packing.dictionary, packed, decoder, frame, text)
+        if ![CODED, CODED_LONG].contains(&packing.dictionary) {
+            return self.decompress(packing.dictionary, packed, decoder, frame, text);
+        }
+        text.clear();
+        if !coded::open(packed, text) {
+            report_damage();
+        }
+        text
     }
 
     fn decompress<'a>(
@@ -232,18 +256,40 @@ impl Packer {
 
     /// Appends `text` to `out`, packed where that makes it smaller, and returns the number of the dictionary.
     pub(super) fn pack(&mut self, text: &[u8], out: &mut Vec<u8>) -> u8 {
-        let Some((number, compressor)) = &mut self.compressor else {
-            out.extend_from_slice(text);
-            return PLAIN;
-        };
+        let (number, body) = self.compress(text);
+        let packed = body.filter(|body| body.len() < text.len());
+        out.extend_from_slice(packed.unwrap_or(text));
+        let number = if packed.is_some() { number } else { PLAIN };
+        shrink(&mut self.frame);
+        number
+    }
+
+    /// Appends a difference to `out`, and returns the number of what packed it.
+    pub(super) fn pack_difference(&mut self, difference: &[u8], out: &mut Vec<u8>) -> u8 {
+        let start = out.len();
+        coded::write(difference, out);
+        let coded = out.len() - start;
+        if coded <= ENOUGH {
+            return CODED;
+        }
+        let (number, body) = self.compress(difference);
+        let better = body.filter(|body| body.len() < coded);
+        if let Some(better) = better {
+            out.truncate(start);
+            out.extend_from_slice(better);
+        }
+        let number = if better.is_some() { number } else { CODED_LONG };
+        shrink(&mut self.frame);
+        number
+    }
+
+    /// Returns a text as the dictionary packs it, with its number; nothing where there is none.
+    fn compress(&mut self, text: &[u8]) -> (u8, Option<&[u8]>) {
+        let Some((number, compressor)) = &mut self.compressor else { return (PLAIN, None) };
         self.frame.clear();
         self.frame.reserve(zstd_safe::compress_bound(text.len()));
         let packed = compressor.compress_to_buffer(text, &mut self.frame).is_ok();
-        let body = self.frame.strip_prefix(&MAGIC).filter(|body| packed && body.len() < text.len());
-        out.extend_from_slice(body.unwrap_or(text));
-        let number = if body.is_some() { *number } else { PLAIN };
-        shrink(&mut self.frame);
-        number
+        (*number, self.frame.strip_prefix(&MAGIC).filter(|_| packed))
     }
 
     /// Returns how many bytes it takes.

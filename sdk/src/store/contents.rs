@@ -10,7 +10,7 @@ use crate::wire::text::{Text, TextRef};
 
 use super::arena::{Arena, Place};
 use super::chains::{Indexes, Link, Members, NONE};
-use super::codec::{Dictionaries, shrink};
+use super::codec::{CODED, Dictionaries, shrink};
 use super::exemplars;
 use super::index::{BUILT_IN, BY_CONTROLLER, BY_NAMESPACE, Projection, Values};
 use super::memory::MemoryUsage;
@@ -281,6 +281,16 @@ impl Contents {
     /// Returns how many entries a dictionary packed.
     pub(super) fn packed_by(&self, number: u8) -> u32 {
         self.packed_by[usize::from(number)]
+    }
+
+    /// Returns how many entries a dictionary packs, or may pack.
+    pub(super) fn wanting(&self) -> usize {
+        self.entries.len() - self.packed_by(CODED) as usize
+    }
+
+    /// Says whether an entry is one of those.
+    pub(super) fn wants_dictionary(&self, entry: u32) -> bool {
+        Packing::of(self.record(entry)).dictionary != CODED
     }
 
     /// Returns how many entries are differences to an exemplar.

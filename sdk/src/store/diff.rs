@@ -43,7 +43,7 @@ pub(super) struct Differ {
 
 /// Where the next run begins, in both texts.
 #[derive(Clone, Copy)]
-struct Run {
+struct At {
     like: usize,
     text: usize,
 }
@@ -60,21 +60,19 @@ impl Differ {
         self.steps.clear();
         self.literals.clear();
         // What was copied up to here, in both.
-        let mut done = Run { like: 0, text: 0 };
+        let mut done = At { like: 0, text: 0 };
         let mut run = done;
         loop {
             let length = common(&like[run.like..], &text[run.text..]);
             self.literals.extend_from_slice(&text[done.text..run.text]);
             self.step(done, run, length);
-            done = Run { like: run.like + length, text: run.text + length };
+            done = At { like: run.like + length, text: run.text + length };
             if done.text == text.len() {
                 break;
             }
             run = self.next(like, text, done);
         }
-        write_number(out, self.steps.len() as u64);
-        out.extend_from_slice(&self.steps);
-        out.extend_from_slice(&self.literals);
+        join(&self.steps, &self.literals, out);
     }
 
     /// Lets numbers stand for other texts.
@@ -87,40 +85,33 @@ impl Differ {
         self.places.capacity() * size_of::<u16>() + self.steps.capacity() + self.literals.capacity()
     }
 
-    fn step(&mut self, done: Run, run: Run, length: usize) {
+    fn step(&mut self, done: At, run: At, length: usize) {
         let literals = run.text - done.text;
         let jump = run.like as i64 - (done.like + literals) as i64;
-        self.steps.push((literals.min(FEW) as u8) << 1 | u8::from(jump != 0));
-        if literals >= FEW {
-            write_number(&mut self.steps, (literals - FEW) as u64);
-        }
-        if jump != 0 {
-            write_number(&mut self.steps, (jump << 1 ^ jump >> 63) as u64);
-        }
-        write_number(&mut self.steps, length as u64);
+        write_step(literals, jump, length, &mut self.steps);
     }
 
     /// Finds where to go on behind bytes that differ: an empty run at the end where nothing is found.
-    fn next(&mut self, like: &[u8], text: &[u8], done: Run) -> Run {
+    fn next(&mut self, like: &[u8], text: &[u8], done: At) -> At {
         let found = behind_value(like, text, done).or_else(|| self.search(like, text, done));
         let Some(mut run) = found else {
             // No jump is written for a run that copies nothing.
             let literals = text.len() - done.text;
-            return Run { like: (done.like + literals).min(like.len()), text: text.len() };
+            return At { like: (done.like + literals).min(like.len()), text: text.len() };
         };
         while run.text > done.text && run.like > 0 && like[run.like - 1] == text[run.text - 1] {
-            run = Run { like: run.like - 1, text: run.text - 1 };
+            run = At { like: run.like - 1, text: run.text - 1 };
         }
         run
     }
 
     /// Finds the next bytes that stand in the other text, too.
-    fn search(&mut self, like: &[u8], text: &[u8], done: Run) -> Option<Run> {
+    fn search(&mut self, like: &[u8], text: &[u8], done: At) -> Option<At> {
         let found = (done.text + 1..text.len()).map_while(|at| {
             let same = done.like + (at - done.text);
             let bytes = half_word(text, at)?;
             let place = if half_word(like, same) == Some(bytes) { Some(same) } else { self.place(like, text, at) };
-            Some(place.map(|place| Run { like: place, text: at }))
+            Some(place.map(|place| At { like: place, text: at }))
         });
         found.flatten().next()
     }
@@ -142,38 +133,118 @@ impl Differ {
     }
 }
 
-/// Appends the text of which `diff` is the difference to `like`. False for bytes that are none.
-pub(super) fn read(like: &[u8], diff: &[u8], out: &mut Vec<u8>) -> bool {
-    let mut literals = Cursor(diff);
-    let mut steps = Cursor(literals.bytes());
-    let mut at = 0_usize;
-    while !steps.0.is_empty() {
-        let tag = steps.byte();
+/// One step of a difference: literals, then a run of the other text.
+#[derive(Clone, Copy)]
+pub(super) struct Step<'a> {
+    pub(super) literals: &'a [u8],
+    /// How far the run begins from where the last one ended and as many bytes as there are literals were passed.
+    pub(super) jump: i64,
+    /// Of the run.
+    pub(super) length: usize,
+}
+
+/// The steps of a difference.
+pub(super) struct Steps<'a> {
+    steps: Cursor<'a>,
+    literals: Cursor<'a>,
+}
+
+impl<'a> Steps<'a> {
+    pub(super) fn of(difference: &'a [u8]) -> Self {
+        let mut literals = Cursor(difference);
+        Self { steps: Cursor(literals.bytes()), literals }
+    }
+}
+
+impl<'a> Iterator for Steps<'a> {
+    type Item = Step<'a>;
+
+    fn next(&mut self) -> Option<Step<'a>> {
+        if self.steps.0.is_empty() {
+            return None;
+        }
+        let tag = self.steps.byte();
         let mut count = usize::from(tag >> 1);
         if count == FEW {
-            count = count.saturating_add(steps.number() as usize);
+            count = count.saturating_add(self.steps.number() as usize);
         }
-        out.extend_from_slice(literals.take(count));
-        let jump = if tag & 1 == 0 { 0 } else { steps.number() };
-        let jump = (jump >> 1) as i64 ^ -((jump & 1) as i64);
-        let length = steps.number() as usize;
-        at = at.saturating_add(count).saturating_add_signed(jump as isize);
-        let run = if length == 0 { Some(&[][..]) } else { like.get(at..at.saturating_add(length)) };
-        let Some(run) = run else { return false };
-        out.extend_from_slice(run);
-        at += length;
+        let literals = self.literals.take(count);
+        let jump = if tag & 1 == 0 { 0 } else { self.steps.number() };
+        Some(Step { literals, jump: signed(jump), length: self.steps.number() as usize })
     }
-    literals.0.is_empty()
+}
+
+/// Where the last run of another text ended that a text is put together of.
+pub(super) struct Run<'a> {
+    like: &'a [u8],
+    end: usize,
+}
+
+impl<'a> Run<'a> {
+    pub(super) fn of(like: &'a [u8]) -> Self {
+        Self { like, end: 0 }
+    }
+
+    /// Appends the run of a step whose literals, so many, stand there. `None` if there is no such run.
+    pub(super) fn copy(&mut self, literals: usize, jump: i64, length: usize, out: &mut Vec<u8>) -> Option<()> {
+        self.end = self.end.saturating_add(literals).saturating_add_signed(jump as isize);
+        if length > 0 {
+            out.extend_from_slice(self.like.get(self.end..self.end.saturating_add(length))?);
+            self.end += length;
+        }
+        Some(())
+    }
+}
+
+/// Appends the text of which `difference` is the difference to `like`. False for bytes that are none.
+pub(super) fn read(like: &[u8], difference: &[u8], out: &mut Vec<u8>) -> bool {
+    let (mut steps, mut run) = (Steps::of(difference), Run::of(like));
+    for Step { literals, jump, length } in &mut steps {
+        out.extend_from_slice(literals);
+        if run.copy(literals.len(), jump, length, out).is_none() {
+            return false;
+        }
+    }
+    steps.literals.0.is_empty()
+}
+
+/// Appends a step without its literals.
+pub(super) fn write_step(literals: usize, jump: i64, length: usize, steps: &mut Vec<u8>) {
+    steps.push((literals.min(FEW) as u8) << 1 | u8::from(jump != 0));
+    if literals >= FEW {
+        write_number(steps, (literals - FEW) as u64);
+    }
+    if jump != 0 {
+        write_number(steps, unsigned(jump));
+    }
+    write_number(steps, length as u64);
+}
+
+/// Appends a difference of these steps and all of their literals.
+pub(super) fn join(steps: &[u8], literals: &[u8], out: &mut Vec<u8>) {
+    write_number(out, steps.len() as u64);
+    out.extend_from_slice(steps);
+    out.extend_from_slice(literals);
+}
+
+/// Makes small numbers of those near zero.
+pub(super) fn unsigned(number: i64) -> u64 {
+    (number << 1 ^ number >> 63) as u64
+}
+
+/// Undoes [`unsigned`].
+pub(super) fn signed(number: u64) -> i64 {
+    (number >> 1) as i64 ^ -((number & 1) as i64)
 }
 
 /// Goes on at the next quote of both, if the same bytes follow it: mostly a short value differs and nothing else. Long ones
 /// may have runs in common.
-fn behind_value(like: &[u8], text: &[u8], done: Run) -> Option<Run> {
+fn behind_value(like: &[u8], text: &[u8], done: At) -> Option<At> {
     let quote = |bytes: &[u8], from: usize| {
         let value = &bytes[from..bytes.len().min(from + SHORT)];
         memchr::memchr(b'"', value).map(|found| from + found)
     };
-    let run = Run { like: quote(like, done.like)?, text: quote(text, done.text)? };
+    let run = At { like: quote(like, done.like)?, text: quote(text, done.text)? };
     (word(text, run.text)? == word(like, run.like)?).then_some(run)
 }
 

@@ -20,7 +20,7 @@ const SHORTEST: usize = 128;
 const GOOD: f32 = 1.25;
 
 /// A text that differs this many times as much as usual from all that is known may become an exemplar.
-const POOR: f32 = 1.6;
+const POOR: f32 = 1.5;
 
 /// The part of a text that usually differs, before anything is known of that.
 const UNKNOWN: f32 = 0.15;
@@ -28,9 +28,11 @@ const UNKNOWN: f32 = 0.15;
 /// The least that it is taken for: what one value says more or less is no other family.
 const LEAST: f32 = 0.03;
 
-/// How fast the usual follows a smaller difference, and a larger one: it is what one in five stays below.
+/// How fast the usual follows a smaller difference, and a larger one: it is what one in seventeen stays below. A list comes in
+/// the order of keys, so that some hundred objects of one family follow each other; those that are like none must not
+/// pass for the usual before one of them became an exemplar.
 const DOWN: f32 = 0.04;
-const UP: f32 = 0.01;
+const UP: f32 = 0.0025;
 
 /// Exemplars take at most one byte in so many of the records, so that a store of objects that are not alike is not much
 /// larger for them.
@@ -132,15 +134,20 @@ impl Families {
 
     /// Returns what the text of an object is like, whose whole record says its labels. Its last state was like `before`;
     /// all records together take `records` bytes.
-    pub(super) fn liken(&mut self, whole: &[u8], text: &[u8], before: u16, records: usize) -> Likeness {
+    pub(super) fn liken(
+        &mut self,
+        whole: &[u8],
+        text: &[u8],
+        before: u16,
+        records: impl FnOnce() -> usize,
+    ) -> Likeness {
         if text.len() < SHORTEST {
             return Likeness { exemplar: NONE, is_new: false };
         }
         let mut exemplar = self.nearest(whole, text, before);
         let part = if exemplar == NONE { 1.0 } else { self.best.len() as f32 / text.len() as f32 };
         let poor = part > self.usual * POOR;
-        let room = self.exemplars.bytes + text.len() <= FREE.max(records / SHARE) && text.len() <= diff::LONGEST;
-        let added = if poor && room { self.exemplars.add(text) } else { None };
+        let added = if poor && self.has_room(text, records) { self.exemplars.add(text) } else { None };
         if added.is_none() && exemplar != NONE {
             let pace = if part < self.usual { DOWN } else { UP };
             self.usual = (self.usual + (part - self.usual) * pace).max(LEAST);
@@ -158,9 +165,9 @@ impl Families {
         Likeness { exemplar, is_new: added.is_some() }
     }
 
-    /// Returns what to store for the text that was likened last.
-    pub(super) fn residue<'a>(&'a self, exemplar: u16, text: &'a [u8]) -> &'a [u8] {
-        if exemplar == NONE { text } else { &self.best }
+    /// Returns the difference of the text that was likened last to its exemplar, if it has one.
+    pub(super) fn difference(&self) -> &[u8] {
+        &self.best
     }
 
     /// Forgets exemplars that nothing stored needs.
@@ -175,6 +182,11 @@ impl Families {
     /// Returns how many bytes it takes besides the exemplars.
     pub(super) fn memory(&self) -> usize {
         self.kin.memory() + self.differ.memory() + self.best.capacity() + self.trial.capacity()
+    }
+
+    fn has_room(&self, text: &[u8], records: impl FnOnce() -> usize) -> bool {
+        let all = self.exemplars.bytes + text.len();
+        text.len() <= diff::LONGEST && (all <= FREE || all <= records() / SHARE)
     }
 
     /// Finds an exemplar that a text is like, and leaves the difference in `best`.

@@ -50,6 +50,27 @@ pub(crate) fn varied(number: u64) -> ConfigMapFixture {
         .data("checksum", format!("{noise:x}{:x}", noise.rotate_left(17)))
 }
 
+/// An object that says much in words of its own, beside more that it says as its neighbours do: neither a short difference
+/// to them nor one that is not like them.
+pub(crate) fn described(number: u64) -> ConfigMapFixture {
+    let words = "upstream replica drained because the probe failed after timeout while another node became ready with pending \
+                 volumes and retries were scheduled by policy";
+    let line = |line: u64| format!("{:x}", (line + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    varied(number)
+        .data("template", (0..300).map(line).collect::<Vec<_>>().join("\n"))
+        .data("report", report(words, number))
+}
+
+/// A text of these words, in another order for each number.
+pub(crate) fn report(words: &str, number: u64) -> String {
+    let (words, mut noise) = (words.split_whitespace().collect::<Vec<_>>(), number + 1);
+    let mut word = || {
+        noise = noise.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+        words[(noise >> 33) as usize % words.len()]
+    };
+    (0..120).map(|_| word()).collect::<Vec<_>>().join(" ")
+}
+
 /// Names an object as keys are written.
 pub(crate) fn key(key: &str) -> ObjectKey {
     let (namespace, name) = key.split_once('/').unwrap();

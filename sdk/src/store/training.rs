@@ -4,6 +4,9 @@
 //! key, so its first objects are all of a kind: once it is complete, samples are taken from all over the store, and the
 //! new dictionary is adopted if it packs objects that it was not made of clearly smaller. The same happens when new
 //! objects pack worse than they used to.
+//!
+//! Only objects that a dictionary packs, or may pack, count for all of this: not those that are short differences. Where
+//! these take nearly all there is, no dictionary is made.
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Store;
@@ -15,6 +18,10 @@ pub(super) const FIRST_OBJECTS: usize = 34;
 
 /// How few a complete list may have to get a dictionary.
 pub(super) const FEWEST_OBJECTS: usize = 30;
+
+/// A dictionary is made where what it is for takes one byte in so many. Making it takes a few MB for the moment, which the
+/// allocator keeps, and it takes some itself: less would not save that.
+const SHARE: usize = 8;
 
 /// Most bytes of the first dictionary.
 const FIRST_SIZE: usize = 16 * 1024;
@@ -48,8 +55,9 @@ const WINDOW: f32 = 256.0;
 pub(super) struct Training {
     /// How many objects there were when it was last made, or could not be made.
     objects: usize,
-    /// Writes since.
+    /// Writes since, and what they took.
     writes: usize,
+    bytes: usize,
     /// Moving mean of packed by whole size.
     mean: f32,
     /// The mean a window after training.
@@ -68,10 +76,10 @@ enum Made {
 }
 
 impl Training {
-    /// Says whether the first dictionary is to be made now.
-    pub(super) fn wants_first(&self, objects: usize, enough: usize) -> bool {
+    /// Says whether the first dictionary is to be made now: so many objects want one, and all records take so many bytes.
+    pub(super) fn wants_first(&self, objects: usize, records: usize, enough: usize) -> bool {
         // Where none could be made, try again when there is twice as much.
-        objects >= enough.max(self.objects * 2)
+        objects >= enough.max(self.objects * 2) && self.bytes * SHARE >= records
     }
 
     /// Makes the first dictionary.
@@ -86,6 +94,7 @@ impl Training {
     pub(super) fn record(&mut self, whole: usize, packed: usize) {
         let ratio = packed as f32 / whole.max(1) as f32;
         self.writes += 1;
+        self.bytes += packed;
         // The first writes after training are averaged, the later ones push out the earlier.
         self.mean += (ratio - self.mean) / (self.writes as f32).min(WINDOW);
         if self.settled.is_none() && self.writes as f32 >= WINDOW {
@@ -96,7 +105,7 @@ impl Training {
     /// Returns the work of making a better dictionary when it is time for that: four times as many objects as the last
     /// one knew of; or worse packing, and since the last one as many writes as there are objects.
     pub(super) fn refinement(&mut self, store: &Arc<Store>) -> Option<Refinement> {
-        let objects = store.len();
+        let objects = store.read().wanting();
         let grown = objects >= self.objects.saturating_mul(4);
         let drifted = self.settled.is_some_and(|settled| self.mean > settled * DRIFT) && self.writes >= objects;
         if self.making.is_some() || objects < WORTH_IT || !(grown || drifted) {
@@ -162,8 +171,7 @@ impl Refinement {
 /// Takes samples from all over a store, and besides them texts to judge by, each with its packed size.
 fn sample(store: &Store, objects: usize) -> (Samples, Vec<(Vec<u8>, usize)>) {
     let (mut samples, mut held_out) = (Samples::default(), Vec::new());
-    for number in 0..objects {
-        let Some(packed) = store.nth(number, objects) else { continue };
+    for (number, packed) in store.spread(objects).iter().enumerate() {
         let start = samples.bytes.len();
         packed.view().sample(&mut samples.bytes);
         let end = samples.bytes.len();

@@ -5,7 +5,7 @@ use crate::resource::{ObjectKey, ResourceVersion};
 use crate::wire::RawObject;
 use crate::wire::head::Head;
 
-use super::codec::{Dictionaries, PLAIN, Packer};
+use super::codec::{CODED, Dictionaries, PLAIN, Packer};
 use super::decode::Envelope;
 use super::exemplars::{self, Families};
 use super::index::{Projection, Values};
@@ -139,7 +139,9 @@ impl Writer {
         let packing = self.pack(&scratch.whole, &scratch.text, before, &mut scratch.body);
         packing.write(&mut scratch.whole);
         scratch.whole.extend_from_slice(&scratch.body);
-        self.training.record(scratch.text.len(), scratch.whole.len());
+        if packing.dictionary != CODED {
+            self.training.record(scratch.text.len(), scratch.whole.len());
+        }
         let mut found = 0;
         let stamp = loop {
             self.values.resize_with(self.projections.len(), Values::new);
@@ -165,7 +167,9 @@ impl Writer {
         scratch.shrink();
         self.scratch = scratch;
         envelope.set_stored(stamp);
-        self.train_first(training::FIRST_OBJECTS);
+        if packing.dictionary != CODED {
+            self.train_first(training::FIRST_OBJECTS);
+        }
         match stored {
             Stored::Nothing | Stored::Same => Put::Added,
             Stored::Earlier(old, _) => Put::Updated { old: Envelope::packed(old) },
@@ -241,7 +245,8 @@ impl Writer {
     ///
     /// Returns false when there is nothing left to do.
     pub(crate) fn tend(&mut self) -> bool {
-        if let Some(dictionary) = self.training.better(self.store.len()) {
+        let objects = self.store.read().wanting();
+        if let Some(dictionary) = self.training.better(objects) {
             self.adopt(&dictionary);
         }
         self.repack()
@@ -305,8 +310,11 @@ impl Writer {
         if self.packer.number() != PLAIN {
             return;
         }
-        let objects = self.store.len();
-        if self.training.wants_first(objects, enough)
+        let (objects, records) = {
+            let contents = self.store.read();
+            (contents.wanting(), contents.record_bytes())
+        };
+        if self.training.wants_first(objects, records, enough)
             && let Some(dictionary) = self.training.first(&self.store, objects)
             && self.adopt(&dictionary)
         {
@@ -316,13 +324,16 @@ impl Writer {
 
     /// Packs a text and says how. The whole record tells the labels of the object, whose last state was like `before`.
     fn pack(&mut self, whole: &[u8], text: &[u8], before: u16, body: &mut Vec<u8>) -> Packing {
-        let records = self.store.read().record_bytes();
-        let likeness = self.families.liken(whole, text, before, records);
+        let store = &self.store;
+        let likeness = self.families.liken(whole, text, before, || store.read().record_bytes());
         if likeness.is_new {
             self.publish_exemplars();
         }
         body.clear();
-        let dictionary = self.packer.pack(self.families.residue(likeness.exemplar, text), body);
+        let dictionary = match likeness.exemplar {
+            exemplars::NONE => self.packer.pack(text, body),
+            _ => self.packer.pack_difference(self.families.difference(), body),
+        };
         Packing { dictionary, exemplar: likeness.exemplar }
     }
 
@@ -337,16 +348,19 @@ impl Writer {
     }
 
     /// Lets readers take the present exemplars along.
-    fn publish_exemplars(&self) {
+    fn publish_exemplars(&mut self) {
         let dictionaries = Arc::clone(&self.store.read().dictionaries);
         self.publish(dictionaries.with_exemplars(self.families.exemplars().clone()));
     }
 
     /// Lets readers take these along from here on. Only this writer changes them, so they are made outside of the lock; what
     /// they replace is dropped outside of it, too.
-    fn publish(&self, dictionaries: Dictionaries) {
-        let dictionaries = Arc::new(dictionaries);
-        let replaced = std::mem::replace(&mut self.store.write().dictionaries, dictionaries);
+    fn publish(&mut self, dictionaries: Dictionaries) {
+        let (dictionaries, packer_bytes) = (Arc::new(dictionaries), self.packer.memory() + self.families.memory());
+        let mut contents = self.store.write();
+        contents.packer_bytes = packer_bytes;
+        let replaced = std::mem::replace(&mut contents.dictionaries, dictionaries);
+        drop(contents);
         drop(replaced);
     }
 
@@ -375,7 +389,7 @@ impl Writer {
                     self.scratch = scratch;
                     return self.finish_repacking();
                 }
-                if Packing::of(contents.record(entry)).dictionary == number {
+                if [number, CODED].contains(&Packing::of(contents.record(entry)).dictionary) {
                     continue;
                 }
                 contents.copy(entry)
@@ -399,8 +413,6 @@ impl Writer {
         while self.store.write().tidy() {}
         self.forget_idle();
         let number = self.packer.number();
-        let packer_bytes = self.packer.memory() + self.families.memory();
-        self.store.write().packer_bytes = packer_bytes;
         let contents = self.store.read();
         let mut dictionaries = (*contents.dictionaries).clone();
         let old = contents.dictionaries.numbers().filter(|&known| known != number);

@@ -76,7 +76,7 @@ fn there_are_no_more_exemplars_than_readers_can_take_along() {
     let mut added = 0;
     for number in 0..10_000_u64 {
         text.iter_mut().zip(1_u64..).for_each(|(byte, at)| *byte = ((number * 7919 + at * at * 104_729) >> 5) as u8);
-        let likeness = families.liken(&[0; 8], &text, NONE, usize::MAX);
+        let likeness = families.liken(&[0; 8], &text, NONE, || usize::MAX);
         added += usize::from(likeness.is_new);
     }
     assert_eq!((added, families.exemplars().numbers().count()), (4096, 4096));

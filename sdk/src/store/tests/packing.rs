@@ -3,18 +3,13 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::store::fixture::varied;
+use crate::store::fixture::{described, report, varied};
 use crate::store::training::Training;
 
 /// An object of quite another make.
 fn other(number: u64) -> ConfigMapFixture {
-    let noise = number.wrapping_mul(0xd6e8_feb8_6659_fd93);
-    let table: Vec<String> =
-        (0..6).map(|row| format!("{}|{row}|steady-{row}|margin-{}", number % 3, row * 7)).collect();
-    config_map(&format!("other/o-{noise:x}"))
-        .version(number)
-        .data("rows", table.join("\n"))
-        .data("id", format!("{noise:x}"))
+    let word = |word: u64| format!("{:X}", (word + 1).wrapping_mul(0xd6e8_feb8_6659_fd93));
+    described(number).data("report", report(&(0..200).map(word).collect::<Vec<_>>().join(" "), number))
 }
 
 fn fill(writer: &mut Writer, objects: impl Iterator<Item = ConfigMapFixture>) {
@@ -47,20 +42,36 @@ pub(super) fn change_dictionary(writer: &mut Writer) -> bool {
 #[test]
 fn a_small_store_is_plain_and_a_larger_one_is_packed_from_its_first_objects_on() {
     let (store, mut writer) = Store::new(Options::default());
-    fill(&mut writer, (0..33).map(varied));
+    // The first of them is what the others differ from.
+    fill(&mut writer, (0..34).map(described));
     assert!(dictionaries(&store).is_empty());
-    let (plain, json) = (bodies(&store), (0..33).map(|number| varied(number).raw().json().len()).sum::<usize>());
-    assert!(plain * 4 < json, "{plain} {json}: they differ from the first of them");
-    fill(&mut writer, (33..34).map(varied));
+    let plain = bodies(&store);
+    fill(&mut writer, (34..35).map(described));
     assert_eq!(dictionaries(&store), [1]);
     let packed = bodies(&store);
-    assert!(packed * 10 < plain * 9, "{packed} {plain}: what was stored before is packed too");
-    (0..34).for_each(|number| same(&store, &varied(number)));
+    assert!(packed * 10 < plain * 7, "{packed} {plain}: what was stored before is packed too");
+    (0..35).for_each(|number| same(&store, &described(number)));
     let (store, mut writer) = Store::new(Options::default());
-    list(&mut writer, "1", &(0..29).map(varied).collect::<Vec<_>>());
+    list(&mut writer, "1", &(0..30).map(described).collect::<Vec<_>>());
     assert!(dictionaries(&store).is_empty());
-    list(&mut writer, "2", &(0..30).map(varied).collect::<Vec<_>>());
+    list(&mut writer, "2", &(0..31).map(described).collect::<Vec<_>>());
     assert_eq!(dictionaries(&store), [1], "a whole list has all there will be for now");
+}
+
+#[test]
+fn short_differences_are_written_in_few_bits_and_need_no_dictionary() {
+    let (store, mut writer) = Store::new(Options::default());
+    list(&mut writer, "1", &(0..2000).map(varied).collect::<Vec<_>>());
+    let json: usize = (0..2000).map(|number| varied(number).raw().json().len()).sum();
+    let packed = bodies(&store);
+    assert!(packed * 8 < json, "{packed} {json}");
+    assert!(dictionaries(&store).is_empty() && writer.refinement().is_none());
+    // Too few of another make for a dictionary, then enough of them.
+    fill(&mut writer, (2000..2040).map(described));
+    assert!(dictionaries(&store).is_empty());
+    fill(&mut writer, (2040..2200).map(described));
+    assert_eq!(dictionaries(&store), [1]);
+    (0..2000).map(varied).chain((2000..2200).map(described)).for_each(|object| same(&store, &object));
 }
 
 #[test]
@@ -79,27 +90,27 @@ fn objects_that_no_dictionary_can_be_made_of_stay_plain() {
 fn a_better_dictionary_is_adopted_and_the_old_one_is_dropped() {
     let (store, mut writer) = Store::new(Options::default());
     writer.begin_list();
-    fill(&mut writer, (0..100).map(other).chain((0..2400).map(varied)));
+    fill(&mut writer, (0..100).map(other).chain((100..2400).map(described)));
     assert!(writer.refinement().is_none(), "not during a list");
     writer.finish_list(ResourceVersion::new("1"));
     let before = bodies(&store);
     let refinement = writer.refinement().unwrap();
     assert!(writer.refinement().is_none(), "one at a time");
-    fill(&mut writer, (2400..2420).map(varied));
-    writer.remove(&varied(3).raw());
+    fill(&mut writer, (2400..2420).map(described));
+    (0..4).for_each(|number| _ = writer.remove(&other(number).raw()));
     refinement.run();
     while writer.tend() {}
     assert_eq!(dictionaries(&store), [2]);
     let after = bodies(&store);
     assert!(after * 10 < before * 9, "{after} {before}");
-    (0..100).map(other).chain((4..2420).map(varied)).for_each(|object| same(&store, &object));
+    (4..100).map(other).chain((100..2420).map(described)).for_each(|object| same(&store, &object));
     assert!(writer.refinement().is_none(), "no reason to begin again");
 }
 
 #[test]
 fn a_dictionary_that_is_no_better_is_not_adopted() {
     let (store, mut writer) = Store::new(Options::default());
-    list(&mut writer, "1", &(0..300).map(varied).collect::<Vec<_>>());
+    list(&mut writer, "1", &(0..300).map(described).collect::<Vec<_>>());
     // The first refinement takes what the whole store offers; the second cannot be better than it.
     for round in 1..=2 {
         writer.training = Training::default();
@@ -117,18 +128,14 @@ fn a_dictionary_that_is_no_better_is_not_adopted() {
 #[test]
 fn objects_of_another_make_bring_another_dictionary() {
     let (store, mut writer) = Store::new(Options::default());
-    list(&mut writer, "1", &(0..600).map(varied).collect::<Vec<_>>());
+    list(&mut writer, "1", &(0..600).map(described).collect::<Vec<_>>());
     writer.refinement().unwrap().run();
     while writer.tend() {}
     let number = dictionaries(&store);
-    fill(&mut writer, (0..600).map(|number| varied(number).version(2_000_000 + number)));
+    fill(&mut writer, (0..600).map(|number| described(number).version(2_000_000 + number)));
     assert!(writer.refinement().is_none(), "more of the same is no reason");
-    let texts = |round: u64| {
-        (0..1300).map(move |number| {
-            let pattern = format!("{:?}", (0..12).map(|word| (number * word + 17) % 89).collect::<Vec<_>>());
-            varied(number % 600).version(3_000_000 + round * 10_000 + number).data("script", pattern)
-        })
-    };
+    let texts =
+        |round: u64| (0..1300).map(move |number| other(number % 600).version(3_000_000 + round * 10_000 + number));
     fill(&mut writer, texts(0));
     let refinement = writer.refinement().expect("what arrives packs worse than it did");
     refinement.run();
@@ -141,14 +148,14 @@ fn objects_of_another_make_bring_another_dictionary() {
 #[test]
 fn readers_are_served_while_dictionaries_change() {
     let (store, mut writer) = Store::new(Options::default());
-    fill(&mut writer, (0..100).map(varied));
-    let held = store.copy(&varied(7).raw().metadata().key).unwrap();
+    fill(&mut writer, (0..100).map(described));
+    let held = store.copy(&described(7).raw().metadata().key).unwrap();
     std::thread::scope(|scope| {
         let reader = |start: usize| {
             let store = &store;
             move || {
                 for number in (0..100).cycle().skip(start).take(300) {
-                    same(store, &varied(number));
+                    same(store, &described(number));
                     let team = by(store, BY_NAMESPACE, "team-1").remove(0);
                     assert!(team.len() == 15 && team.iter().all(|object| object.object().json().len() > 400));
                 }
@@ -162,7 +169,7 @@ fn readers_are_served_while_dictionaries_change() {
         }
     });
     assert_eq!(dictionaries(&store).len(), 1);
-    assert_eq!(held.view().object().json(), varied(7).raw().json(), "what was copied outlives its dictionary");
+    assert_eq!(held.view().object().json(), described(7).raw().json(), "what was copied outlives its dictionary");
 }
 
 #[test]
