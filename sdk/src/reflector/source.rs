@@ -91,8 +91,8 @@ pub enum FirstSync {
     WatchList,
     /// As a list in pages, of which the next is asked for while one is read.
     ///
-    /// Worth it for kinds of many objects: an API server 1.37 spends less than half of the processor time of such a watch
-    /// on it, and compresses it, so that it takes less than half as long. When the kind has not changed since the revision that
+    /// Worth it for kinds of many objects: an API server 1.37 spends half of the processor time of such a watch on it,
+    /// and compresses it, so that it takes less than half as long. When the kind has not changed since the revision that
     /// etcd was compacted to, by default of five to ten minutes ago, all pages but the first are read from etcd.
     List,
 }
