@@ -287,11 +287,11 @@ impl<T: Clone + Eq + Hash + Send> WorkQueue<T> {
 
     /// Ends the work on a key, as of `now`, and takes the next where one is ready: one look at the queue instead of two,
     /// which is what many workers of short reconciles wait for.
-    pub(crate) fn exchange(&self, item: &T, now: Instant) -> Option<Delivery<T>> {
+    pub(crate) fn exchange(&self, ended: &Delivery<T>, now: Instant) -> Option<Delivery<T>> {
         let now = self.shared.tick_at(now);
         let mut core = self.lock();
         core.promote(now);
-        let again = core.done(item, now);
+        let again = core.done_with(ended, now);
         let next = core.get(now);
         let (wake, drained) = (again && core.len() > 0, core.is_drained());
         drop(core);

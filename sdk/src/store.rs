@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGua
 
 use crate::resource::{ObjectKey, ResourceVersion};
 use crate::wire::RawObject;
+use crate::wire::head::Head;
 
 mod arena;
 
@@ -135,6 +136,19 @@ impl Store {
     fn copy_of(&self, key: &str) -> Option<Packed> {
         let contents = self.read();
         contents.find(key).map(|entry| contents.copy(entry))
+    }
+
+    /// Returns the metadata of an object in its compact form.
+    pub(crate) fn head(&self, key: &ObjectKey) -> Option<Vec<u8>> {
+        let contents = self.read();
+        contents.find(key.as_str()).map(|entry| contents.head(entry))
+    }
+
+    /// Lends `look`, which must be quick, the metadata of an object as it is stored: all but its namespace and what stands
+    /// behind its generation.
+    pub(crate) fn glance<T>(&self, key: &ObjectKey, look: impl FnOnce(Head<'_>) -> T) -> Option<T> {
+        let contents = self.read();
+        contents.find(key.as_str()).map(|entry| look(Head::parse(contents.record(entry))))
     }
 
     /// Returns all keys, in no order.

@@ -6,6 +6,8 @@ use bytes::Bytes;
 
 use crate::resource::{ObjectKey, OwnerReference, ResourceVersion};
 
+mod brief;
+
 mod buffers;
 
 pub(crate) mod compact;
@@ -45,6 +47,7 @@ pub(crate) mod text;
 #[cfg(test)]
 mod tests;
 
+pub use brief::CompactMetadata;
 pub(crate) use buffers::Buffers;
 pub(crate) use event::{Event, EventType};
 pub(crate) use field::field_values;

@@ -23,10 +23,11 @@ pub(super) const CONTEXT_METHODS: [&str; 18] = [
 ];
 
 /// The methods of `Lister`, and of what it dereferences to, that an index would hide.
-pub(super) const LISTER_METHODS: [&str; 22] = [
+pub(super) const LISTER_METHODS: [&str; 23] = [
     "by",
     "by_slot",
     "clone",
+    "compact_metadata",
     "controlled_by",
     "count_by",
     "deref",

@@ -11,7 +11,7 @@ use crate::informer::handler::Handle;
 use crate::informer::{Event, RawEvent};
 use crate::resource::Kind;
 use crate::store::decode::Envelope;
-use crate::wire::Metadata;
+use crate::wire::head::{self, Head};
 
 /// Decides which events of kind `K` reach a controller: a value, given to [`Watch::filter`](super::Watch::filter).
 ///
@@ -74,12 +74,12 @@ impl<K: Kind> Predicate<K> {
     ///
     /// Not asked, a controller sees changes of status and metadata, too: foreign changes count.
     pub fn generation_changed() -> Self {
-        Self::updates(|old, new| asks_anew(old.metadata(), new.metadata()))
+        Self::updates(|old, new| asks_anew(old, new))
     }
 
     /// Passes changes of the labels.
     pub fn labels_changed() -> Self {
-        Self::updates(|old, new| old.metadata().labels != new.metadata().labels)
+        Self::updates(|old, new| !head::labels(old.head()).eq(head::labels(new.head())))
     }
 
     /// Passes changes of the annotations. The old object is unpacked for it.
@@ -89,7 +89,7 @@ impl<K: Kind> Predicate<K> {
 
     /// Drops updates that repeat the version: resyncs.
     pub fn resource_version_changed() -> Self {
-        Self::updates(|old, new| !is_resync(old.metadata(), new.metadata()))
+        Self::updates(|old, new| !is_resync(old, new))
     }
 
     /// Passes objects whose labels match, those that come to match, and those that cease to.
@@ -166,17 +166,22 @@ impl<K: Kind> Predicate<K> {
 }
 
 /// controller-runtime's test, too: a resync repeats the version.
-pub(super) fn is_resync(old: &Metadata, new: &Metadata) -> bool {
-    !new.resource_version.is_empty() && old.resource_version == new.resource_version
+pub(super) fn is_resync(old: &Envelope, new: &Envelope) -> bool {
+    repeats(&Head::parse(old.head()), &Head::parse(new.head()))
+}
+
+fn repeats(old: &Head<'_>, new: &Head<'_>) -> bool {
+    new.has_version() && old.has_version_of(new)
 }
 
 /// Says whether what the object asks for changed. Kinds without a generation may ask with any field.
-pub(super) fn asks_anew(old: &Metadata, new: &Metadata) -> bool {
-    let generation = match (old.generation, new.generation) {
-        (None, None) => !is_resync(old, new),
+pub(super) fn asks_anew(old: &Envelope, new: &Envelope) -> bool {
+    let (old, new) = (Head::parse(old.head()), Head::parse(new.head()));
+    let generation = match (old.generation(), new.generation()) {
+        (None, None) => !repeats(&old, &new),
         (old, new) => old != new,
     };
-    generation || old.deleting != new.deleting || old.uid != new.uid
+    generation || old.is_deleting() != new.is_deleting() || !old.has_uid_of(&new)
 }
 
 /// The part of an object that metadata in the cache leaves out.

@@ -11,9 +11,9 @@ use crate::apply::Change;
 use crate::declare::MapFunction;
 use crate::informer::{RawEvent, SharedInformer};
 use crate::reflector::{Failure, Target};
-use crate::resource::{ObjectKey, ResourceType};
+use crate::resource::{ObjectKey, ResourceType, ResourceVersion};
 use crate::store::decode::Envelope;
-use crate::wire::Metadata;
+use crate::wire::head::Head;
 
 use super::guard::Guard;
 use super::inlet::{Inlet, Trigger};
@@ -46,7 +46,13 @@ pub(super) enum Attached {
 impl Source {
     /// Children of `primary`: an event enqueues the controller owner of the old and of the new object.
     pub(crate) fn owned(child: &Arc<SharedInformer>, filter: Option<Filter>, primary: ResourceType) -> Self {
-        Self::by_metadata(child, filter, move |metadata| mapping::controlling_primary(metadata, &primary))
+        Self::events(child, filter, move |event| {
+            let key = |object: &Envelope| mapping::controlling_primary(object, &primary).into_iter().collect();
+            match event {
+                RawEvent::Updated { old, new } => mapping::both(key(old), key(new)),
+                RawEvent::Added { object, .. } | RawEvent::Deleted { last: object, .. } => key(object),
+            }
+        })
     }
 
     /// Objects that primaries name: an event enqueues the primaries that have its key, `namespace/name`, in the index
@@ -75,20 +81,6 @@ impl Source {
         })
     }
 
-    fn by_metadata(
-        informer: &Arc<SharedInformer>,
-        filter: Option<Filter>,
-        key: impl Fn(&Metadata) -> Option<ObjectKey> + Send + 'static,
-    ) -> Self {
-        Self::events(informer, filter, move |event| {
-            let key = |object: &Envelope| key(object.metadata()).into_iter().collect();
-            match event {
-                RawEvent::Updated { old, new } => mapping::both(key(old), key(new)),
-                RawEvent::Added { object, .. } | RawEvent::Deleted { last: object, .. } => key(object),
-            }
-        })
-    }
-
     fn events(
         informer: &Arc<SharedInformer>,
         filter: Option<Filter>,
@@ -113,11 +105,13 @@ impl Source {
             let (resource, listing) = (informer.target().resource.clone(), informer.listing());
             let handler = move |event: RawEvent| {
                 let trigger = trigger(&event);
-                let change = change(&event, &resource).filter(|_| trigger != Trigger::Known && !listing.load(SeqCst));
-                map(&event).into_iter().for_each(|key| match change {
-                    Some(change) => inlet.hear(key, trigger, change),
-                    None => inlet.add(key, trigger),
-                });
+                let mut keys = map(&event).into_iter().peekable();
+                let news = keys.peek().is_some() && trigger != Trigger::Known && !listing.load(SeqCst);
+                let Some((object, version)) = (if news { change(&event) } else { None }) else {
+                    return keys.for_each(|key| inlet.add(key, trigger));
+                };
+                let change = Change { resource: &resource, key: object, version: &version };
+                keys.for_each(|key| inlet.hear(key, trigger, change));
             };
             let registration = Arc::new(informer.add_inline_handler(Box::new(handler)));
             // Whoever asks for the status must not keep the handler registered.
@@ -190,19 +184,18 @@ pub(crate) fn describe(target: &Target) -> String {
     target.to_string()
 }
 
-/// The change that an event tells of, where it may be an echo. What appears or vanishes always counts: it changes what a
-/// reconcile finds.
-fn change<'a>(event: &'a RawEvent, resource: &'a ResourceType) -> Option<Change<'a>> {
+/// The object that changed and its version, where the event may be an echo. What appears or vanishes always counts: it
+/// changes what a reconcile finds.
+fn change(event: &RawEvent) -> Option<(&ObjectKey, ResourceVersion)> {
     let RawEvent::Updated { new, .. } = event else { return None };
-    let Metadata { key, resource_version: version, .. } = new.metadata();
-    Some(Change { resource, key, version })
+    Some((new.key(), Head::parse(new.head()).version()))
 }
 
 /// What an event of a related object means for its primaries.
 pub(super) fn related_trigger(event: &RawEvent) -> Trigger {
     match event {
         RawEvent::Added { initial: true, .. } => Trigger::Known,
-        RawEvent::Updated { old, new } if is_resync(old.metadata(), new.metadata()) => Trigger::Known,
+        RawEvent::Updated { old, new } if is_resync(old, new) => Trigger::Known,
         _ => Trigger::Changed,
     }
 }
@@ -210,7 +203,7 @@ pub(super) fn related_trigger(event: &RawEvent) -> Trigger {
 /// What an event of a primary means for itself.
 pub(super) fn primary_trigger(event: &RawEvent) -> Trigger {
     match event {
-        RawEvent::Updated { old, new } if asks_anew(old.metadata(), new.metadata()) => Trigger::Asked,
+        RawEvent::Updated { old, new } if asks_anew(old, new) => Trigger::Asked,
         RawEvent::Added { initial: false, .. } | RawEvent::Deleted { .. } => Trigger::Asked,
         event => related_trigger(event),
     }

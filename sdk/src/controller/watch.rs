@@ -53,16 +53,14 @@ impl<K: Kind> Watch<K> {
     pub fn controlled_by<P: Kind>(informer: &Informer<K>) -> Self {
         let primary = ResourceType::of::<P>();
         Self::new(informer, move |event| {
-            of_both(event, |object| mapping::controlling_primary(object.metadata(), &primary).into_iter().collect())
+            of_both(event, |object| mapping::controlling_primary(object, &primary).into_iter().collect())
         })
     }
 
     /// Objects that `P` owns, controller or not: an event enqueues every owner of the old and of the new object.
     pub fn owned_by<P: Kind>(informer: &Informer<K>) -> Self {
         let primary = ResourceType::of::<P>();
-        Self::new(informer, move |event| {
-            of_both(event, |object| mapping::owning_primaries(object.metadata(), &primary))
-        })
+        Self::new(informer, move |event| of_both(event, |object| mapping::owning_primaries(object, &primary)))
     }
 
     /// Objects that primaries name: an event enqueues the primaries that have its key, as `namespace/name` or `name`, in

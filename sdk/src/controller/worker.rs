@@ -90,7 +90,7 @@ impl Worker {
 
     /// Reconciles a key, unless it is held, and does what follows. Returns when the reconcile ended.
     async fn work(&self, delivery: &Delivery<ObjectKey>, begun: Instant) -> Instant {
-        let Delivery { item: key, priority, anew } = delivery;
+        let Delivery { item: key, priority, anew, .. } = delivery;
         let Shared { queue, holds, .. } = &*self.shared;
         if *anew && holds.lift(key) {
             queue.forget(key);
@@ -216,7 +216,7 @@ impl Held<'_> {
     /// Ends it and takes the next key, if one is ready.
     fn exchange(mut self, ended: Instant) -> Option<Delivery<ObjectKey>> {
         self.ended = true;
-        self.queue.exchange(&self.delivery.item, ended.into_std())
+        self.queue.exchange(&self.delivery, ended.into_std())
     }
 }
 

@@ -158,13 +158,12 @@ impl SharedInformer {
 
     /// Returns the uid of the stored object.
     pub(crate) fn uid(&self, key: &ObjectKey) -> Option<Box<str>> {
-        self.core.store.copy(key).map(|stored| stored.view().metadata().uid)
+        self.core.store.glance(key, |head| head.uid().into())
     }
 
     /// Says whether this life of the object is stored and not being deleted.
     pub(crate) fn has_alive(&self, key: &ObjectKey, uid: &str) -> bool {
-        let metadata = self.core.store.copy(key).map(|stored| stored.view().metadata());
-        metadata.is_some_and(|metadata| *metadata.uid == *uid && !metadata.deleting)
+        self.core.store.glance(key, |head| head.is_of_uid(uid) && !head.is_deleting()).unwrap_or(false)
     }
 
     /// The keys that have `value` in the index at `slot`, in no order.

@@ -37,6 +37,8 @@ pub(crate) struct Delivery<T> {
     pub(crate) priority: Priority,
     /// Whether it was asked for anew since it was delivered last: see [`Core::add_anew`].
     pub(crate) anew: bool,
+    /// Where it is, unless it was moved meanwhile.
+    slot: Slot,
 }
 
 /// Whether the queue takes and hands out keys.
@@ -139,13 +141,22 @@ impl<T: Clone + Eq + Hash> Core<T> {
             meter.taken(entry.added, now);
         }
         let anew = std::mem::take(&mut entry.anew);
-        Some(Delivery { item: entry.key.clone()?, priority: entry.priority, anew })
+        Some(Delivery { item: entry.key.clone()?, priority: entry.priority, anew, slot })
     }
 
     /// Ends the processing of `item`; one that was added meanwhile becomes ready, shutdown or not. Returns whether it
     /// did. An item that nobody holds is left alone.
     pub(super) fn done(&mut self, item: &T, now: Tick) -> bool {
-        let Some(slot) = self.find_held(item) else { return false };
+        self.find_held(item).is_some_and(|slot| self.end(slot, now))
+    }
+
+    /// As [`Core::done`], of a delivery: without a look at what other workers hold.
+    pub(super) fn done_with(&mut self, delivery: &Delivery<T>, now: Tick) -> bool {
+        let Delivery { item, slot, .. } = delivery;
+        if self.slots.has(*slot, item) { self.end(*slot, now) } else { self.done(item, now) }
+    }
+
+    fn end(&mut self, slot: Slot, now: Tick) -> bool {
         let entry = self.slots.entry_mut(slot);
         let again = match entry.presence {
             Presence::Processing => false,

@@ -147,6 +147,11 @@ impl<T: Eq + Hash> Slots<T> {
         self.numbers.find(probe.hash(), holds).map(|number| number.slot)
     }
 
+    /// Says whether `key` is in `slot`.
+    pub(super) fn has(&self, slot: Slot, key: &T) -> bool {
+        self.entries.get(slot as usize).is_some_and(|entry| entry.key.as_ref() == Some(key))
+    }
+
     /// Forgets the key in `slot`, which is in no list and has no delay. Returns whether [`Slots::compact`] is due.
     pub(super) fn remove(&mut self, slot: Slot) -> bool {
         // Dropped last, as that is the caller's code.

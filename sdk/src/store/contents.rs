@@ -185,6 +185,14 @@ impl Contents {
         record::expand(self.record(entry), namespace, controller, &self.names, out);
     }
 
+    /// Returns the head of an entry in its whole form: its metadata, without what is packed.
+    pub(super) fn head(&self, entry: u32) -> Vec<u8> {
+        let (namespace, controller) = (self.value(entry, BY_NAMESPACE), self.value(entry, BY_CONTROLLER));
+        let mut head = Vec::with_capacity(EXPANDED);
+        record::expand_head(self.record(entry), namespace, controller, &self.names, &mut head);
+        head
+    }
+
     /// Copies an entry out.
     pub(super) fn copy(&self, entry: u32) -> Packed {
         self.copy_by(entry, &mut Vec::with_capacity(self.record(entry).len() + EXPANDED))

@@ -96,7 +96,7 @@ impl Envelope {
     }
 
     /// Returns its metadata as it travels and is stored.
-    pub(super) fn head(&self) -> &[u8] {
+    pub(crate) fn head(&self) -> &[u8] {
         match &self.source {
             Source::Raw(object) => object.head(),
             Source::Packed { packed, .. } => packed.view().record(),

@@ -118,6 +118,18 @@ pub(super) fn expand(
     names: &Names,
     out: &mut Vec<u8>,
 ) {
+    let body = expand_head(record, namespace, controller, names, out);
+    out.extend_from_slice(body);
+}
+
+/// Appends the head of the whole form of a stored record, and returns its body.
+pub(super) fn expand_head<'a>(
+    record: &'a [u8],
+    namespace: Option<&Text>,
+    controller: Option<&Text>,
+    names: &'a Names,
+    out: &mut Vec<u8>,
+) -> &'a [u8] {
     let head = Head::parse(record);
     write_prefix(&head, record, namespace, head.name, out);
     let mut rest = head.rest;
@@ -125,7 +137,7 @@ pub(super) fn expand(
         let (first, second) = words(rest, names);
         write_words(out, first, second);
     });
-    out.extend_from_slice(rest.0);
+    rest.0
 }
 
 /// Returns the name of an object whose head begins with its name or with its key.

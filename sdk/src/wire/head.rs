@@ -60,6 +60,36 @@ impl<'a> Head<'a> {
         std::str::from_utf8(self.name).unwrap_or_default()
     }
 
+    /// Returns the generation, where the kind has one.
+    pub(crate) fn generation(&self) -> Option<i64> {
+        self.generation
+    }
+
+    /// Says whether the object is being deleted.
+    pub(crate) fn is_deleting(&self) -> bool {
+        self.flags & DELETING != 0
+    }
+
+    /// Says whether the API server has given it a version.
+    pub(crate) fn has_version(&self) -> bool {
+        self.version != Version::Other("")
+    }
+
+    /// Returns the uid as the API server spelled it.
+    pub(crate) fn uid(&self) -> String {
+        let mut uid = Vec::with_capacity(36);
+        self.write_uid(&mut uid);
+        String::from_utf8(uid).unwrap_or_default()
+    }
+
+    /// Says whether this is the uid.
+    pub(crate) fn is_of_uid(&self, uid: &str) -> bool {
+        match parse_uuid(uid.as_bytes()) {
+            Some(uuid) => self.flags & UUID != 0 && self.uid == uuid,
+            None => self.flags & UUID == 0 && self.uid == uid.as_bytes(),
+        }
+    }
+
     /// Returns the version as the API server spelled it.
     pub(crate) fn version(&self) -> ResourceVersion {
         self.version.with_text(ResourceVersion::new)
@@ -223,7 +253,12 @@ impl<'a> OwnerView<'a> {
         Self { controller, group, kind, name: rest.owner_name(b""), uid: rest.uid() }
     }
 
-    fn to_reference(&self) -> OwnerReference {
+    /// Says whether the owner is of this group and kind.
+    pub(crate) fn is_of(&self, group: &str, kind: &str) -> bool {
+        self.group == group.as_bytes() && self.kind == kind.as_bytes()
+    }
+
+    pub(crate) fn to_reference(&self) -> OwnerReference {
         let Self { controller, group, kind, name, .. } = *self;
         let mut uid = Vec::with_capacity(36);
         self.uid.write(&mut uid);
@@ -237,27 +272,44 @@ pub(crate) fn labels(head: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     (0..rest.number()).map(move |_| words(&mut rest))
 }
 
+/// Returns the owners, in the order of their references.
+pub(crate) fn owners(head: &[u8]) -> impl Iterator<Item = OwnerView<'_>> {
+    let mut rest = Head::parse(head).rest;
+    for _ in 0..2 {
+        (0..rest.number()).for_each(|_| _ = words(&mut rest));
+    }
+    (0..rest.number()).map(move |_| OwnerView::parse(&mut rest))
+}
+
+/// Returns the owner that manages the object.
+pub(crate) fn controller(head: &[u8]) -> Option<OwnerView<'_>> {
+    owners(head).find(|owner| owner.controller)
+}
+
 /// Texts come from JSON, so they are UTF-8.
 fn boxed(text: &[u8]) -> Box<str> {
-    String::from_utf8_lossy(text).into()
+    std::str::from_utf8(text).unwrap_or_default().into()
 }
 
 /// Returns what a head says.
 pub(crate) fn metadata(head: &[u8]) -> Metadata {
+    metadata_of(head, ObjectKey::from_text(Head::parse(head).name()))
+}
+
+/// Returns what the head of the object with this key says.
+pub(crate) fn metadata_of(head: &[u8], key: ObjectKey) -> Metadata {
     let view = Head::parse(head);
-    let mut uid = Vec::with_capacity(36);
-    view.write_uid(&mut uid);
     let mut rest = view.rest;
     let labels = (0..rest.number()).map(|_| words(&mut rest)).map(|(key, value)| (boxed(key), boxed(value)));
     let labels = labels.collect();
     let finalizers = (0..rest.number()).map(|_| boxed(words(&mut rest).0)).collect();
     let owners = (0..rest.number()).map(|_| OwnerView::parse(&mut rest).to_reference()).collect();
     Metadata {
-        key: ObjectKey::from_text(view.name()),
-        uid: boxed(&uid),
+        key,
+        uid: view.uid().into(),
         resource_version: view.version(),
         generation: view.generation,
-        deleting: view.flags & DELETING != 0,
+        deleting: view.is_deleting(),
         labels,
         finalizers,
         owners,

@@ -48,7 +48,7 @@ pub struct Options {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Read {
-    /// Metadata, which is not packed.
+    /// Metadata, in the compact form in which it is cached.
     Metadata,
     /// All of it, decoded.
     Spec,
@@ -139,14 +139,16 @@ pub async fn run(options: Options) -> Result<Record> {
     let progress = Arc::new(Progress::new(before.objects, options.events));
     let factory = InformerFactory::new(client.clone());
     let informer = factory.informer::<Widget>();
-    let (lister, seen, read) = (informer.lister(), Arc::clone(&progress), options.read);
+    let state = Arc::new((informer.lister(), Arc::clone(&progress)));
+    let read = options.read;
     let reconcile = from_fn(move |key: ObjectKey| {
-        let (lister, seen) = (lister.clone(), Arc::clone(&seen));
+        let state = Arc::clone(&state);
         async move {
+            let (lister, seen) = &*state;
             match read {
                 Read::Metadata => {
-                    let metadata = lister.metadata(&key);
-                    seen.reconcile(metadata.as_ref().map(|metadata| metadata.resource_version.as_str()));
+                    let version = lister.compact_metadata(&key).map(|metadata| metadata.resource_version());
+                    seen.reconcile(version.as_ref().map(|version| version.as_str()));
                 }
                 Read::Spec => {
                     let widget = lister.get(&key)?;

@@ -11,7 +11,7 @@ fn delivered<T: Clone + Eq + Hash + Send>(queue: &WorkQueue<T>) -> Option<(T, bo
 async fn an_exchange_is_done_and_get_in_one_look() {
     let (exchanged, ended) = (WorkQueue::<u64>::default(), WorkQueue::<u64>::default());
     let mut random = fastrand::Rng::with_seed(7);
-    let mut held = None;
+    let mut held: Option<Delivery<u64>> = None;
     for _ in 0..5_000 {
         for _ in 0..random.usize(0..3) {
             let (key, priority) = (random.u64(0..20), Priority::ALL[random.usize(0..3)]);
@@ -20,15 +20,15 @@ async fn an_exchange_is_done_and_get_in_one_look() {
         }
         clock::sleep(random.u32(0..3) * MS).await;
         let (next, expected) = match held.take() {
-            Some(key) => {
-                ended.done(&key);
-                (exchanged.exchange(&key, clock::now().into_std()), ended.take())
+            Some(delivery) => {
+                ended.done(&delivery.item);
+                (exchanged.exchange(&delivery, clock::now().into_std()), ended.take())
             }
             None => (exchanged.take(), ended.take()),
         };
         assert_eq!(next, expected);
         assert_eq!(exchanged.len(), ended.len());
-        held = next.map(|delivery| delivery.item);
+        held = next;
     }
 }
 
@@ -37,14 +37,29 @@ async fn an_exchange_of_the_last_key_ends_a_drain() {
     let queue = queue();
     queue.add("a");
     queue.add("b");
-    assert_eq!(delivered(&queue), Some(("a", false)));
+    let first = queue.take().unwrap();
     let mut drain = pin!(queue.shut_down_with_drain());
     assert!(drain.as_mut().now_or_never().is_none());
     let now = clock::now().into_std();
-    assert_eq!(queue.exchange(&"a", now).map(|delivery| delivery.item), Some("b"));
+    let last = queue.exchange(&first, now).unwrap();
+    assert_eq!((first.item, last.item), ("a", "b"));
     assert!(drain.as_mut().now_or_never().is_none());
-    assert_eq!(queue.exchange(&"b", now), None);
+    assert_eq!(queue.exchange(&last, now), None);
     assert!(drain.as_mut().now_or_never().is_some());
+}
+
+/// What is left of many keys moves together, and what was held before is held elsewhere then.
+#[tokio::test(start_paused = true)]
+async fn an_exchange_finds_a_key_that_was_moved_since_it_was_delivered() {
+    let queue = WorkQueue::<usize>::default();
+    (0..8 * slots::RETAINED_CAPACITY).for_each(|key| queue.add(key));
+    let mut held: Vec<_> = (0..8 * slots::RETAINED_CAPACITY).map(|_| queue.take().unwrap()).collect();
+    let last = held.split_off(held.len() - 2);
+    held.iter().for_each(|delivery| queue.done(&delivery.item));
+    assert!(queue.lock().capacity() < 4 * slots::RETAINED_CAPACITY, "they were moved");
+    let now = clock::now().into_std();
+    last.iter().for_each(|delivery| assert_eq!(queue.exchange(delivery, now), None));
+    queue.shut_down_with_drain().await;
 }
 
 #[tokio::test(start_paused = true)]

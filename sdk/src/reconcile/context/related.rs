@@ -89,8 +89,8 @@ impl<C: Kind> Owned<C> {
         let Written { writer, memory, informer } = &self.written;
         let ahead = writer.ahead::<C>(memory, informer).into_iter().filter(|ahead| {
             // While a list is taken in, single objects are newer than the cache as a whole.
-            let cached = self.lister.metadata(&ahead.key);
-            cached.is_none_or(|cached| cached.resource_version.compare(&ahead.version) == Some(Ordering::Less))
+            let cached = self.lister.compact_metadata(&ahead.key);
+            cached.is_none_or(|cached| cached.resource_version().compare(&ahead.version) == Some(Ordering::Less))
         });
         ahead.map(|ahead| (ahead.key, ahead.object)).collect()
     }

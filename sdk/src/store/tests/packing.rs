@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::store::fixture::{described, report, varied};
 use crate::store::training::Training;
+use crate::wire::{CompactMetadata, Metadata};
 
 /// An object of quite another make.
 fn other(number: u64) -> ConfigMapFixture {
@@ -241,6 +242,14 @@ prop_compose! {
     }
 }
 
+fn seen_without_unpacking(store: &Store, key: &ObjectKey, known: &Metadata) -> Result<(), TestCaseError> {
+    let metadata = CompactMetadata::new(store.head(key).unwrap()).to_metadata();
+    prop_assert_eq!(format!("{metadata:?}"), format!("{known:?}"));
+    let seen = store.glance(key, |head| (head.uid(), head.is_of_uid(&known.uid), head.version(), head.is_deleting()));
+    prop_assert_eq!(seen, Some((known.uid.to_string(), true, known.resource_version.clone(), known.deleting)));
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
@@ -263,6 +272,7 @@ proptest! {
             let stored = store.get(key).unwrap();
             prop_assert_eq!(stored.json(), object.json());
             prop_assert_eq!(format!("{:?}", stored.metadata()), format!("{:?}", object.metadata()));
+            seen_without_unpacking(&store, key, object.metadata())?;
         }
         for object in expected.values() {
             writer.remove(object);
