@@ -22,6 +22,8 @@ mod gate;
 
 mod guard;
 
+mod hand;
+
 mod hold;
 
 pub(crate) mod inlet;

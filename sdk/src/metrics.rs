@@ -32,10 +32,19 @@ impl Histogram {
 
     /// Counts one duration.
     pub fn observe(&mut self, duration: Duration) {
-        // From the shortest on, as most of what is measured is short.
-        let bucket = self.bounds.iter().position(|bound| duration <= *bound).unwrap_or(self.bounds.len());
-        self.counts[bucket] += 1;
+        self.counts[self.bucket(duration)] += 1;
         self.sum = self.sum.saturating_add(duration);
+    }
+
+    fn bucket(&self, duration: Duration) -> usize {
+        // From the shortest on, as most of what is measured is short.
+        self.bounds.iter().position(|bound| duration <= *bound).unwrap_or(self.bounds.len())
+    }
+
+    /// Takes back a duration that was counted.
+    pub(crate) fn retract(&mut self, duration: Duration) {
+        self.counts[self.bucket(duration)] -= 1;
+        self.sum = self.sum.saturating_sub(duration);
     }
 
     /// Counts what another histogram of the same bounds has counted.

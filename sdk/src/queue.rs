@@ -51,6 +51,7 @@
 //! workers.join_all().await;
 //! # }
 //! ```
+use std::collections::VecDeque;
 use std::fmt;
 use std::hash::Hash;
 use std::pin::pin;
@@ -285,14 +286,26 @@ impl<T: Clone + Eq + Hash + Send> WorkQueue<T> {
         }
     }
 
-    /// Ends the work on a key, as of `now`, and takes the next where one is ready: one look at the queue instead of two,
-    /// which is what many workers of short reconciles wait for.
-    pub(crate) fn exchange(&self, ended: &Delivery<T>, now: Instant) -> Option<Delivery<T>> {
-        let now = self.shared.tick_at(now);
+    /// Tells of work that ended, which is empty afterwards, and takes what is next as of `now`: one look at the queue instead
+    /// of two for each key, which is what many workers of short reconciles wait for.
+    ///
+    /// Takes no more than the share of one worker of what is ready.
+    pub(crate) fn exchange(
+        &self,
+        ended: &mut Vec<Ended<T>>,
+        now: Instant,
+        share: Share,
+        next: &mut VecDeque<Delivery<T>>,
+    ) {
+        let (tick, now) = (|at: Instant| self.shared.tick_at(at), self.shared.tick_at(now));
+        let mut again = false;
         let mut core = self.lock();
         core.promote(now);
-        let again = core.done_with(ended, now);
-        let next = core.get(now);
+        for Ended { delivery, begun, ended } in ended.drain(..) {
+            again |= core.done_with(&delivery, tick(begun), tick(ended));
+        }
+        let most = (core.len() / share.workers.max(1)).clamp(1, share.keys.max(1));
+        next.extend(std::iter::from_fn(|| core.get(now)).take(most));
         let (wake, drained) = (again && core.len() > 0, core.is_drained());
         drop(core);
         if wake {
@@ -301,7 +314,26 @@ impl<T: Clone + Eq + Hash + Send> WorkQueue<T> {
         if drained {
             self.shared.drained.notify_waiters();
         }
-        next
+    }
+
+    /// Tells of work that ended, and takes back what was taken and not begun, in its order: both are empty afterwards.
+    pub(crate) fn put_back(&self, ended: &mut Vec<Ended<T>>, taken: &mut VecDeque<Delivery<T>>) {
+        if ended.is_empty() && taken.is_empty() {
+            return;
+        }
+        let mut core = self.lock();
+        for Ended { delivery, begun, ended } in ended.drain(..) {
+            core.done_with(&delivery, self.shared.tick_at(begun), self.shared.tick_at(ended));
+        }
+        taken.drain(..).rev().for_each(|delivery| core.put_back(&delivery));
+        let (wake, drained) = (core.len() > 0, core.is_drained());
+        drop(core);
+        if wake {
+            self.shared.wake();
+        }
+        if drained {
+            self.shared.drained.notify_waiters();
+        }
     }
 
     /// Ends the work on a key that [`WorkQueue::get`] returned. A key that was added meanwhile is ready again.
@@ -418,6 +450,21 @@ impl<T> Shared<T> {
     fn tick_at(&self, now: Instant) -> Tick {
         ticks(now.saturating_duration_since(self.epoch))
     }
+}
+
+/// Work that ended, and when it began and ended.
+#[derive(Debug)]
+pub(crate) struct Ended<T> {
+    pub(crate) delivery: Delivery<T>,
+    pub(crate) begun: Instant,
+    pub(crate) ended: Instant,
+}
+
+/// How many keys one of so many workers takes at once, at most.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Share {
+    pub(crate) keys: usize,
+    pub(crate) workers: usize,
 }
 
 /// When a key is added.

@@ -28,7 +28,7 @@ pub(crate) struct Attached {
     pub(super) queue: WorkQueue<ObjectKey>,
     pub(super) parking: Arc<Parking>,
     pub(super) counters: Arc<Counters>,
-    concurrency: usize,
+    pub(super) concurrency: usize,
     feeds: Vec<Feed>,
     /// Sources that have to be polled: channels, timers, the resync.
     drivers: Vec<BoxFuture<'static, ()>>,

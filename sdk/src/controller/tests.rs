@@ -15,6 +15,8 @@ use crate::reflector::{Failure, FailureReason};
 
 mod gate;
 
+mod hands;
+
 mod held;
 
 mod measured;

@@ -1,4 +1,5 @@
 //! One worker: takes a key, reconciles it, contains whatever goes wrong, and decides when the key comes back.
+use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use crate::resource::ObjectKey;
 
 use super::count::Counters;
 use super::follow_up::{Attempt, FollowUp, Outcome};
+use super::hand::Hand;
 use super::hold::{Holds, Recovery};
 use super::parking::{Parking, Passage};
 use super::{Attached, ReconcileFn, panic_message, within};
@@ -25,6 +27,7 @@ pub(super) struct Shared {
     queue: WorkQueue<ObjectKey>,
     reconcile: ReconcileFn,
     deadline: Option<Duration>,
+    workers: usize,
     counters: Arc<Counters>,
     holds: Holds,
     parking: Arc<Parking>,
@@ -39,6 +42,7 @@ impl Shared {
             queue: attached.queue.clone(),
             reconcile,
             deadline: attached.deadline,
+            workers: attached.concurrency,
             counters: Arc::clone(&attached.counters),
             holds: Holds::default(),
             parking: Arc::clone(&attached.parking),
@@ -47,7 +51,7 @@ impl Shared {
     }
 }
 
-/// One of them. What it does between two short reconciles is what their rate depends on: it looks at the queue once, reads
+/// One of them. What it does between two short reconciles is what their rate depends on: it looks at the queue once or less, reads
 /// the clock once, and takes no other lock that workers share, unless something fails.
 pub(super) struct Worker {
     shared: Arc<Shared>,
@@ -62,29 +66,30 @@ impl Worker {
 
     /// Works until the queue is shut down and empty, or until it is stopped, and then ends the reconcile at hand.
     pub(super) async fn run(self) {
-        let queue = &self.shared.queue;
-        let mut next = None;
-        loop {
-            let (delivery, mut begun) = match next.take() {
-                Some(next) => next,
-                None => match queue.deliver().await {
-                    Some(delivery) => (delivery, clock::now()),
-                    None => return,
-                },
-            };
-            let held = Held { queue, delivery, ended: false };
+        let (mut hand, mut last) = (Hand::new(&self.shared.queue, self.shared.workers), None);
+        while let Some((delivery, mut begun)) = hand.next(last).await {
             if self.shared.stopped.load(SeqCst) {
                 return;
             }
             // A worker whose reconciles never wait would keep its thread for as long as the queue lasts.
             let mut turn = pin!(tokio::task::coop::consume_budget());
             if turn.as_mut().now_or_never().is_none() {
+                hand.let_go();
                 turn.await;
                 begun = clock::now();
             }
-            let span = tracing::info_span!("reconcile", controller = %self.shared.name, object = %held.delivery.item);
-            let ended = self.work(&held.delivery, begun).instrument(span).await;
-            next = held.exchange(ended).map(|delivery| (delivery, ended));
+            let span = tracing::info_span!("reconcile", controller = %self.shared.name, object = %delivery.item);
+            let mut work = pin!(self.work(&delivery, begun).instrument(span));
+            let ended = poll_fn(|task| {
+                let polled = work.as_mut().poll(task);
+                if polled.is_pending() {
+                    hand.let_go();
+                }
+                polled
+            })
+            .await;
+            hand.end(ended);
+            last = Some(ended);
         }
     }
 
@@ -201,29 +206,6 @@ impl Worker {
         } else {
             let failures = queue.num_requeues(key);
             tracing::debug!(error = %message, failures, "reconcile failed again, {next}");
-        }
-    }
-}
-
-/// Ends the processing of a key, however it ends.
-struct Held<'a> {
-    queue: &'a WorkQueue<ObjectKey>,
-    delivery: Delivery<ObjectKey>,
-    ended: bool,
-}
-
-impl Held<'_> {
-    /// Ends it and takes the next key, if one is ready.
-    fn exchange(mut self, ended: Instant) -> Option<Delivery<ObjectKey>> {
-        self.ended = true;
-        self.queue.exchange(&self.delivery, ended.into_std())
-    }
-}
-
-impl Drop for Held<'_> {
-    fn drop(&mut self) {
-        if !self.ended {
-            self.queue.done(&self.delivery.item);
         }
     }
 }

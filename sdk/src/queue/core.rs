@@ -147,16 +147,40 @@ impl<T: Clone + Eq + Hash> Core<T> {
     /// Ends the processing of `item`; one that was added meanwhile becomes ready, shutdown or not. Returns whether it
     /// did. An item that nobody holds is left alone.
     pub(super) fn done(&mut self, item: &T, now: Tick) -> bool {
-        self.find_held(item).is_some_and(|slot| self.end(slot, now))
+        self.find_held(item).is_some_and(|slot| self.end(slot, None, now))
     }
 
-    /// As [`Core::done`], of a delivery: without a look at what other workers hold.
-    pub(super) fn done_with(&mut self, delivery: &Delivery<T>, now: Tick) -> bool {
+    /// As [`Core::done`], of a delivery on which the work began then: without a look at what other workers hold.
+    pub(super) fn done_with(&mut self, delivery: &Delivery<T>, begun: Tick, now: Tick) -> bool {
+        self.find(delivery).is_some_and(|slot| self.end(slot, Some(begun), now))
+    }
+
+    /// Takes back a delivery on which no work has begun: it is ready again, before all that is, and what was added
+    /// meanwhile is part of it.
+    pub(super) fn put_back(&mut self, delivery: &Delivery<T>) {
+        let Some(slot) = self.find(delivery) else { return };
+        let entry = self.slots.entry_mut(slot);
+        let merged = match entry.presence {
+            Presence::Processing => false,
+            Presence::DirtyAndProcessing => true,
+            Presence::Dirty | Presence::Delayed => return,
+        };
+        if let Some(meter) = &mut self.meter {
+            meter.put_back(entry.added, entry.started, !merged);
+        }
+        entry.presence = Presence::Dirty;
+        entry.priority = if merged { entry.priority.max(delivery.priority) } else { delivery.priority };
+        entry.anew |= delivery.anew;
+        self.held.unlink(&mut self.slots, slot);
+        self.ready.push_front(&mut self.slots, slot);
+    }
+
+    fn find(&self, delivery: &Delivery<T>) -> Option<Slot> {
         let Delivery { item, slot, .. } = delivery;
-        if self.slots.has(*slot, item) { self.end(*slot, now) } else { self.done(item, now) }
+        if self.slots.has(*slot, item) { Some(*slot) } else { self.find_held(item) }
     }
 
-    fn end(&mut self, slot: Slot, now: Tick) -> bool {
+    fn end(&mut self, slot: Slot, begun: Option<Tick>, now: Tick) -> bool {
         let entry = self.slots.entry_mut(slot);
         let again = match entry.presence {
             Presence::Processing => false,
@@ -164,7 +188,7 @@ impl<T: Clone + Eq + Hash> Core<T> {
             Presence::Dirty | Presence::Delayed => return false,
         };
         if let Some(meter) = &mut self.meter {
-            meter.done(entry.started, now);
+            meter.done(entry.started, begun.unwrap_or(entry.started), now);
         }
         entry.presence = if again { Presence::Dirty } else { Presence::Delayed };
         let delayed = entry.delay != NIL;

@@ -52,8 +52,17 @@ impl Meter {
         self.started += u128::from(now);
     }
 
-    pub(super) fn done(&mut self, started: Tick, now: Tick) {
-        self.worked.observe(Duration::from_nanos(now.saturating_sub(started)));
+    /// A key that was taken goes back; `counted` says that how long it was ready for will be counted again.
+    pub(super) fn put_back(&mut self, added: Tick, started: Tick, counted: bool) {
+        if counted {
+            self.queued.retract(Duration::from_nanos(started.saturating_sub(added)));
+        }
+        self.started -= u128::from(started);
+    }
+
+    /// The work on a key that was taken at `started` ended, and took since `begun`.
+    pub(super) fn done(&mut self, started: Tick, begun: Tick, now: Tick) {
+        self.worked.observe(Duration::from_nanos(now.saturating_sub(begun)));
         self.started -= u128::from(started);
     }
 }

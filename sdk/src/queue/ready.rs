@@ -43,6 +43,13 @@ impl Ready {
         self.len += 1;
     }
 
+    /// Puts `slot` first among those of its entry's priority.
+    pub(super) fn push_front<T>(&mut self, slots: &mut Slots<T>, slot: Slot) {
+        let priority = slots.entry(slot).priority;
+        self.bands[priority as usize].keys.push_front(slots, slot);
+        self.len += 1;
+    }
+
     /// Puts `slot`, which is here, last among those of a higher priority.
     pub(super) fn raise<T>(&mut self, slots: &mut Slots<T>, slot: Slot, priority: Priority) {
         let entry = slots.entry_mut(slot);

@@ -265,6 +265,17 @@ impl List {
         self.len += 1;
     }
 
+    pub(super) fn push_front<T>(&mut self, slots: &mut Slots<T>, slot: Slot) {
+        let entry = slots.entry_mut(slot);
+        (entry.previous, entry.next) = (NIL, self.head);
+        match self.head {
+            NIL => self.tail = slot,
+            head => slots.entry_mut(head).previous = slot,
+        }
+        self.head = slot;
+        self.len += 1;
+    }
+
     pub(super) fn pop_front<T>(&mut self, slots: &mut Slots<T>) -> Option<Slot> {
         let slot = self.first()?;
         self.unlink(slots, slot);
