@@ -14,6 +14,7 @@ impl<'a> BitWriter<'a> {
     }
 
     /// Appends the lowest `width` bits of a number that has no others; at most 32.
+    #[inline]
     pub(super) fn push(&mut self, bits: u64, width: u32) {
         debug_assert!(width <= 32 && bits >> width == 0, "{bits} has more than {width} bits");
         self.waiting |= bits << self.count;
@@ -27,11 +28,16 @@ impl<'a> BitWriter<'a> {
 
     /// Appends a number of which small ones are frequent: those below `1 << order` take `order` bits and one, and each that
     /// is about twice as large takes two more (an exponential Golomb code).
+    #[inline]
     pub(super) fn number(&mut self, number: usize, order: u32) {
         let shifted = number as u64 + (1 << order);
         let longer = shifted.ilog2() - order;
-        self.push((1 << longer) - 1, longer + 1);
-        self.push(shifted ^ 1 << (order + longer), order + longer);
+        let (prefix, rest) = ((1 << longer) - 1, shifted ^ 1 << (order + longer));
+        if 2 * longer + order < 32 {
+            return self.push(prefix | rest << (longer + 1), 2 * longer + order + 1);
+        }
+        self.push(prefix, longer + 1);
+        self.push(rest, order + longer);
     }
 
     /// Appends what waits, and zeros up to a whole byte.
@@ -87,6 +93,11 @@ impl<'a> BitReader<'a> {
         Some((self.take(order + longer) | 1 << (order + longer)) - (1 << order))
     }
 
+    /// Returns how many bits were not taken yet.
+    pub(super) fn left(&self) -> usize {
+        (self.bytes.len() * 8).saturating_sub(self.at)
+    }
+
     /// Says whether there was as much as was taken.
     pub(super) fn is_within(&self) -> bool {
         self.at <= self.bytes.len() * 8
@@ -94,7 +105,7 @@ impl<'a> BitReader<'a> {
 
     /// Says whether all was taken, but for the zeros of the last byte.
     pub(super) fn is_at_end(&self) -> bool {
-        self.is_within() && self.bytes.len() * 8 - self.at < 8 && self.peek() == 0
+        self.is_within() && self.left() < 8 && self.peek() == 0
     }
 }
 
