@@ -90,7 +90,7 @@ impl DeltaSink for DeltaSender {
     }
 
     /// Appends `deltas` as [`DeltaSender::push`] appends each, some for the price of one: the room of a slice is asked for at
-    /// once, so that it comes when the queue has given back a [`LUMP`].
+    /// once, so that it comes when the queue has given back a lump.
     async fn push_all(&self, deltas: &mut Vec<Delta>) -> Result<(), Closed> {
         let (mut slice, mut room) = (Vec::with_capacity(deltas.len().min(MAX_BATCH)), 0);
         for delta in deltas.drain(..) {
