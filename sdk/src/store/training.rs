@@ -78,8 +78,10 @@ enum Made {
 impl Training {
     /// Says whether the first dictionary is to be made now: so many objects want one, and all records take so many bytes.
     pub(super) fn wants_first(&self, objects: usize, records: usize, enough: usize) -> bool {
+        // Of the objects, and not of the writes: some that change often are not more for that.
+        let bytes = objects * self.bytes / self.writes.max(1);
         // Where none could be made, try again when there is twice as much.
-        objects >= enough.max(self.objects * 2) && self.bytes * SHARE >= records
+        objects >= enough.max(self.objects * 2) && bytes * SHARE >= records
     }
 
     /// Makes the first dictionary.

@@ -70,9 +70,13 @@ fn short_differences_are_written_in_few_bits_and_need_no_dictionary() {
     // Too few of another make for a dictionary, then enough of them.
     fill(&mut writer, (2000..2040).map(described));
     assert!(dictionaries(&store).is_empty());
+    let again = |version: u64| (2000..2040).map(move |number| described(number).version(3_000_000 + version));
+    (0..5).for_each(|version| fill(&mut writer, again(version)));
+    assert!(dictionaries(&store).is_empty(), "those that change often are not more for that");
     fill(&mut writer, (2040..2200).map(described));
     assert_eq!(dictionaries(&store), [1]);
-    (0..2000).map(varied).chain((2000..2200).map(described)).for_each(|object| same(&store, &object));
+    let changed = (2000..2040).map(|number| described(number).version(3_000_004));
+    (0..2000).map(varied).chain(changed).chain((2040..2200).map(described)).for_each(|object| same(&store, &object));
 }
 
 #[test]
