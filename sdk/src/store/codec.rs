@@ -114,14 +114,16 @@ impl Dictionaries {
     /// Returns what a dictionary packed, or is to pack: a text, or its difference to an exemplar.
     pub(super) fn residue<'a>(&self, packing: Packing, packed: &'a [u8], unpacker: &'a mut Unpacker) -> &'a [u8] {
         let Unpacker { decoder, frame, text, .. } = unpacker;
-        if ![CODED, CODED_LONG].contains(&packing.dictionary) {
-            return self.decompress(packing.dictionary, packed, decoder, frame, text);
+        match packing.dictionary {
+            CODED | CODED_LONG => {
+                text.clear();
+                if !coded::open(packed, text) {
+                    report_damage();
+                }
+                text
+            }
+            number => self.decompress(number, packed, decoder, frame, text),
         }
-        text.clear();
-        if !coded::open(packed, text) {
-            report_damage();
-        }
-        text
     }
 
     fn decompress<'a>(

@@ -225,7 +225,8 @@ impl Contents {
         entries.filter(move |&entry| unconfirmed(&self.entries[entry as usize]))
     }
 
-    /// Stores an object, given as a whole record, with its index values, of which none is left. The entry is that of its key, if there is one.
+    /// Stores an object, given as a whole record, with its index values, of which none is left. The entry is that of its key,
+    /// if there is one.
     pub(super) fn insert(&mut self, key: &str, entry: Option<u32>, whole: &[u8], values: &mut [Values], epoch: u32) {
         let mut record = std::mem::take(&mut self.scratch);
         record.clear();

@@ -139,9 +139,6 @@ impl Writer {
         let packing = self.pack(&scratch.whole, &scratch.text, before, &mut scratch.body);
         packing.write(&mut scratch.whole);
         scratch.whole.extend_from_slice(&scratch.body);
-        if packing.dictionary != CODED {
-            self.training.record(scratch.text.len(), scratch.whole.len());
-        }
         let mut found = 0;
         let stamp = loop {
             self.values.resize_with(self.projections.len(), Values::new);
@@ -164,10 +161,12 @@ impl Writer {
             }
             self.projections = Arc::clone(contents.indexes.projections());
         };
+        let (text, whole) = (scratch.text.len(), scratch.whole.len());
         scratch.shrink();
         self.scratch = scratch;
         envelope.set_stored(stamp);
         if packing.dictionary != CODED {
+            self.training.record(text, whole);
             self.train_first(training::FIRST_OBJECTS);
         }
         match stored {
