@@ -40,6 +40,9 @@ mod outline;
 
 mod plain;
 
+#[cfg_attr(not(test), expect(dead_code, reason = "the reflector does not ask for it yet"))]
+pub(crate) mod protobuf;
+
 mod scan;
 
 pub(crate) mod text;
@@ -238,6 +241,14 @@ pub enum Error {
     TooLarge {
         /// The bound.
         limit: usize,
+    },
+    /// What came is no protobuf that this version knows, such as a field that Kubernetes got later.
+    #[error("the API server sent protobuf that can not be read: {problem}, in {within}")]
+    Protobuf {
+        /// What is wrong.
+        problem: &'static str,
+        /// The message that it stands in.
+        within: &'static str,
     },
     /// A list ended before it was complete.
     #[error("the API server's answer ends before the list does")]
