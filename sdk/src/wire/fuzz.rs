@@ -1,10 +1,14 @@
-//! What a fuzzer runs: any bytes as a list, as a watch and as an object, and what must hold of each. Not in the library.
+//! What a fuzzer runs: any bytes as a list, as a watch and as an object, in JSON and in protobuf, and what must hold of each.
+//! Not in the library.
 //!
 //! `fuzz/` has the target; the seeds there run with the tests, so that neither can rot.
+use std::sync::{Arc, LazyLock};
+
 use bytes::Bytes;
 use serde::de::IgnoredAny;
 
-use super::{Error, Event, LineSplitter, ListSplitter, Models, RawObject, list};
+use super::protobuf::{Schema, Transcoder};
+use super::{Error, Event, LineSplitter, ListSplitter, ManagedFields, Models, RawObject, list};
 
 /// Takes the size of chunks from the first byte, and the rest as a body.
 ///
@@ -16,6 +20,56 @@ pub fn wire(data: &[u8]) {
     same_list_in_any_chunks(body, size);
     same_lines_in_any_chunks(body, size);
     object(body);
+    same_json_in_any_chunks(body, size);
+}
+
+/// The schema that protobuf is read by: made once, as a fuzzer runs some thousand bodies a second.
+static PODS: LazyLock<Arc<Schema>> = LazyLock::new(|| {
+    // They are built in.
+    Arc::new(Schema::of("v1", "Pod").expect("pods have a schema"))
+});
+
+/// What is read of protobuf is JSON, whole lines of it, and the same in any chunks.
+fn same_json_in_any_chunks(body: &[u8], size: usize) {
+    let watch = || Transcoder::watch(Arc::clone(&PODS), ManagedFields::Keep);
+    let list = || Transcoder::list(Arc::clone(&PODS), ManagedFields::Keep);
+    let watched = json_of(watch(), body, size);
+    assert_eq!(watched, json_of(watch(), body, body.len()), "events do not depend on chunks");
+    for line in watched.0.split_inclusive(|byte| *byte == b'\n') {
+        assert!(
+            serde_json::from_slice::<IgnoredAny>(line).is_ok() && line.ends_with(b"\n"),
+            "each event is a line of JSON"
+        );
+    }
+    let listed = json_of(list(), body, size);
+    assert_eq!(listed, json_of(list(), body, body.len()), "nor do lists");
+    let mut splitter = ListSplitter::new();
+    splitter.push(Bytes::from(listed.0));
+    let mut models = Models::learning();
+    // Whatever comes of it is an item, or a list that has not ended.
+    while let Ok(Some(_)) = splitter.next_item(&mut models) {}
+}
+
+/// Says whether the whole of `body` is a list of pods or events of a watch in protobuf.
+#[cfg(test)]
+pub(super) fn is_protobuf(body: &[u8]) -> bool {
+    let list = json_of(Transcoder::list(Arc::clone(&PODS), ManagedFields::Keep), body, 7);
+    let (lines, error) = json_of(Transcoder::watch(Arc::clone(&PODS), ManagedFields::Keep), body, 7);
+    (list.1.is_none() && serde_json::from_slice::<IgnoredAny>(&list.0).is_ok())
+        || (error.is_none() && !lines.is_empty())
+}
+
+/// Returns all JSON that comes of `body`, and why it ended before the body did.
+fn json_of(mut transcoder: Transcoder, body: &[u8], size: usize) -> (Vec<u8>, Option<Error>) {
+    let mut json = Vec::new();
+    for chunk in body.chunks(size.max(1)) {
+        let transcoded = transcoder.push(chunk);
+        json.extend_from_slice(&transcoded.json);
+        if transcoded.error.is_some() {
+            return (json, transcoded.error);
+        }
+    }
+    (json, None)
 }
 
 fn same_list_in_any_chunks(body: &[u8], size: usize) {

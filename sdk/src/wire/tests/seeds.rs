@@ -15,7 +15,7 @@ fn seeds() -> Vec<(String, Vec<u8>)> {
         })
         .collect();
     seeds.sort();
-    assert!(seeds.len() >= 8, "{} seeds in {}", seeds.len(), folder.display());
+    assert!(seeds.len() >= 14, "{} seeds in {}", seeds.len(), folder.display());
     seeds
 }
 
@@ -50,6 +50,7 @@ fn each_seed_is_what_its_name_says() {
                 "{name}"
             ),
             "object" => assert!(RawObject::parse(body).is_ok(), "{name}: {:?}", RawObject::parse(body)),
+            "protobuf" => assert!(fuzz::is_protobuf(body), "{name}"),
             "broken" => assert!(list.is_err() && RawObject::parse(body).is_err(), "{name}"),
             other => panic!("{other}: a seed is a list, a watch, an object or broken"),
         }
