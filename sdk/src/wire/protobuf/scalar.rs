@@ -1,7 +1,8 @@
 //! Values without fields of their own in JSON.
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use jiff::Timestamp;
+use jiff::SignedDuration;
+use jiff::civil::DateTime;
 use jiff::fmt::temporal::DateTimePrinter;
 use serde_json::value::RawValue;
 
@@ -11,14 +12,25 @@ use super::wire_type::Fields;
 const UNKNOWN: Unread = Unread::new("a field of a scalar is not known");
 const TIME: Unread = Unread::new("a time is out of range");
 
-/// Writes text as a string of JSON. What is no UTF-8 is replaced, as the API server does.
+const EPOCH: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
+
+/// Writes text as a string of JSON. What is no UTF-8 is replaced byte by byte, as the API server does.
 pub(super) fn write_text(text: &[u8], json: &mut Vec<u8>) {
     json.push(b'"');
     match std::str::from_utf8(text) {
         Ok(_) => escape(text, json),
-        Err(_) => escape(String::from_utf8_lossy(text).as_bytes(), json),
+        Err(_) => replace(text, json),
     }
     json.push(b'"');
+}
+
+fn replace(text: &[u8], json: &mut Vec<u8>) {
+    for chunk in text.utf8_chunks() {
+        escape(chunk.valid().as_bytes(), json);
+        for _ in chunk.invalid() {
+            json.extend_from_slice("\u{fffd}".as_bytes());
+        }
+    }
 }
 
 fn escape(mut text: &[u8], json: &mut Vec<u8>) {
@@ -69,11 +81,13 @@ fn write_instant(bytes: &[u8], printer: DateTimePrinter, json: &mut Vec<u8>) -> 
     }
     let [seconds, nanos] = numbers(bytes)?;
     let nanos = i32::try_from(nanos.cast_signed()).map_err(|_| TIME)?;
-    let instant = Timestamp::new(seconds.cast_signed(), nanos).map_err(|_| TIME)?;
+    let since = SignedDuration::from_secs(seconds.cast_signed()).checked_add(SignedDuration::from_nanos(nanos.into()));
+    // Not a Timestamp, which ends a day before the last second of the year 9999: that is "never" to many.
+    let instant = since.and_then(|since| EPOCH.checked_add(since).ok()).ok_or(TIME)?;
     json.push(b'"');
     // Writing to a Vec does not fail.
-    let _ = printer.print_timestamp(&instant, &mut *json);
-    json.push(b'"');
+    let _ = printer.print_datetime(&instant, &mut *json);
+    json.extend_from_slice(b"Z\"");
     Ok(())
 }
 

@@ -17,8 +17,9 @@ fn text_is_escaped_as_json_asks() {
         assert_eq!(serde_json::from_slice::<String>(&json).unwrap(), text);
     }
     let mut json = Vec::new();
-    scalar::write_text(b"a\xffb", &mut json);
-    assert_eq!(json, "\"a\u{fffd}b\"".as_bytes(), "what is no text is replaced");
+    // A lone byte, and the first three of four.
+    scalar::write_text(b"a\xffb\xf0\x9f\x98c", &mut json);
+    assert_eq!(json, "\"a\u{fffd}b\u{fffd}\u{fffd}\u{fffd}c\"".as_bytes(), "what is no text is replaced");
 }
 
 #[test]
@@ -28,13 +29,15 @@ fn times_are_rfc_3339() {
         (time(0, 0), "\"1970-01-01T00:00:00Z\"", "\"1970-01-01T00:00:00.000000Z\""),
         (time(1_767_225_600, 123_456_789), "\"2026-01-01T00:00:00Z\"", "\"2026-01-01T00:00:00.123456Z\""),
         (time(-1, 0), "\"1969-12-31T23:59:59Z\"", "\"1969-12-31T23:59:59.000000Z\""),
+        (time(-62_135_596_799, 0), "\"0001-01-01T00:00:01Z\"", "\"0001-01-01T00:00:01.000000Z\""),
+        (time(253_402_300_799, 999_999_999), "\"9999-12-31T23:59:59Z\"", "\"9999-12-31T23:59:59.999999Z\""),
         (Vec::new(), "null", "null"),
     ];
     for (bytes, seconds, micros) in table {
         assert_eq!(json_of(scalar::write_time, &bytes).unwrap(), seconds);
         assert_eq!(json_of(scalar::write_micro_time, &bytes).unwrap(), micros);
     }
-    for bytes in [time(i64::MAX, 0), time(0, i64::MAX), field(3, "")] {
+    for bytes in [time(i64::MAX, 1_000_000_000), time(i64::MIN, -1), time(0, i64::MAX), field(3, "")] {
         json_of(scalar::write_time, &bytes).unwrap_err();
     }
 }
