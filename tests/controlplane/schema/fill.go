@@ -132,6 +132,9 @@ func one[T any](f filler, of []T) T { return of[f.random.IntN(len(of))] }
 // runes are those that JSON must escape, those that it or some writer of it may, and of every length in UTF-8.
 var runes = []rune("\x00\x01\b\t\n\v\f\r\x1b\x1f\"\\/<>&'\x7f\u0080\u00e9\u07ff\u0800\u2028\u2029\u6f22\ufeff\ufffd\uffff\U00010000\U0001f980\U0010ffff")
 
+// noRunes are no UTF-8. Protobuf carries them all the same.
+var noRunes = []string{"\xff", "\x80", "\xc3", "\xf0\x9f\x98", "\xed\xa0\x80", "\xc0\xaf"}
+
 func (f filler) text() string {
 	var text strings.Builder
 	length := 1 + f.random.IntN(12)
@@ -140,9 +143,12 @@ func (f filler) text() string {
 	}
 	strange := f.random.IntN(3) == 0
 	for range length {
-		if strange && f.random.IntN(3) == 0 {
+		switch {
+		case strange && f.random.IntN(3) == 0:
 			text.WriteRune(one(f, runes))
-		} else {
+		case strange && f.random.IntN(50) == 0:
+			text.WriteString(one(f, noRunes))
+		default:
 			text.WriteByte("abcdefghijklmnopqrstuvwxyz0123456789-./"[f.random.IntN(39)])
 		}
 	}

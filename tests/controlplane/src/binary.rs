@@ -91,6 +91,26 @@ pub fn binary() -> Result<PathBuf, BuildError> {
     Ok(binary)
 }
 
+/// Runs a Go program of the same module, and returns what it printed.
+///
+/// # Errors
+/// [`BuildError::Unavailable`] without a Go that can build it, [`BuildError::Failed`] when it could not be built or failed.
+pub fn run(package: &str, arguments: &[&str]) -> Result<Vec<u8>, BuildError> {
+    toolchain()?;
+    // With the flags of the binary, so that the packages they share are built once.
+    let output = go()
+        .args(["run", "-trimpath", package])
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| unavailable(&error))?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        return Err(BuildError::Failed { status: output.status.to_string(), output: said });
+    }
+    Ok(output.stdout)
+}
+
 /// Returns the version of Kubernetes that the binary is, as in `1.37.2`.
 pub fn kubernetes_version() -> &'static str {
     required("k8s.io/kubernetes v")
@@ -146,7 +166,7 @@ fn build(output: &Path, log: &Path) -> Result<(), BuildError> {
 }
 
 /// Asks Go for its version, which also downloads a newer Go if the machine's own may do that.
-fn toolchain() -> Result<String, BuildError> {
+pub(crate) fn toolchain() -> Result<String, BuildError> {
     let output = go().args(["env", "GOVERSION"]).output().map_err(|error| unavailable(&error))?;
     let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
     if !output.status.success() {

@@ -12,7 +12,7 @@ use std::sync::Once;
 
 use libtest_mimic::{Arguments, Completion, Failed};
 
-use crate::binary::BuildError;
+use crate::binary::{self, BuildError};
 use crate::control_plane::{ControlPlane, Options, StartError};
 use crate::scope::{self, ScopeError, SharedError, TestScope};
 
@@ -43,6 +43,14 @@ impl Trial {
                 finish(body(&control_plane))
             }
             Err(error) => not_started(&error),
+        }))
+    }
+
+    /// Makes a trial that runs Go programs ([`binary::run`]) and needs no control plane.
+    pub fn with_go(name: &str, body: impl FnOnce() -> Outcome + Send + 'static) -> Self {
+        Self(libtest_mimic::Trial::ignorable_test(name, move || match binary::toolchain() {
+            Ok(_) => finish(body()),
+            Err(error) => not_started(&StartError::Build(error)),
         }))
     }
 }
