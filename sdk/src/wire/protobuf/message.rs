@@ -68,11 +68,8 @@ impl ToJson {
         } else {
             return Err(FOREIGN);
         };
-        json.extend_from_slice(b"{\"kind\":");
-        write_text(kind, json);
-        json.extend_from_slice(b",\"apiVersion\":");
-        write_text(api_version, json);
-        json.push(b',');
+        json.push(b'{');
+        write_type(api_version, kind, json);
         self.members(id, bytes, json)?;
         close(json);
         Ok(())
@@ -80,6 +77,9 @@ impl ToJson {
 
     fn message(&self, id: Id, bytes: &[u8], json: &mut Vec<u8>) -> Result<(), Unread> {
         json.push(b'{');
+        if let Some((api_version, kind)) = self.schema.message(id).embedded {
+            write_type(api_version.as_bytes(), kind.as_bytes(), json);
+        }
         self.members(id, bytes, json)?;
         close(json);
         Ok(())
@@ -259,6 +259,15 @@ fn zero(r#type: Type) -> Value<'static> {
         Type::Bool | Type::Int => Value::Varint(0),
         _ => Value::Bytes(&[]),
     }
+}
+
+/// Writes what an object is, with a comma behind it.
+fn write_type(api_version: &[u8], kind: &[u8], json: &mut Vec<u8>) {
+    json.extend_from_slice(b"\"kind\":");
+    write_text(kind, json);
+    json.extend_from_slice(b",\"apiVersion\":");
+    write_text(api_version, json);
+    json.push(b',');
 }
 
 /// Names of fields hold nothing that JSON escapes.

@@ -35,6 +35,8 @@ impl Id {
 #[derive(Debug)]
 pub(super) struct Message {
     pub(super) name: &'static str,
+    /// Version and kind, where it is an object that stands within another: protobuf says neither there, and JSON both.
+    pub(super) embedded: Option<(&'static str, &'static str)>,
     /// Sorted by number.
     pub(super) fields: Vec<Field>,
 }
@@ -107,6 +109,7 @@ impl Schema {
         let (api_version, kind, root) =
             kinds(text).find(|(version, name, _)| *version == api_version && *name == kind)?;
         let blocks = blocks(text);
+        let types: HashMap<_, _> = kinds(text).map(|(version, kind, message)| (message, (version, kind))).collect();
         let mut names = Names::default();
         for root in [root, LIST_META, STATUS] {
             names.id(root);
@@ -116,7 +119,8 @@ impl Schema {
             let lines =
                 blocks.get(name)?.lines().take_while(|line| line.starts_with(|first: char| first.is_ascii_digit()));
             let fields = lines.map(|line| Field::read(name, line, &mut names)).collect::<Option<_>>()?;
-            messages.push(Message { name, fields });
+            let embedded = types.get(name).filter(|_| name != root).copied();
+            messages.push(Message { name, embedded, fields });
         }
         Some(Self { api_version, kind, messages })
     }

@@ -148,6 +148,18 @@ fn events_become_lines() {
 }
 
 #[test]
+fn an_object_within_another_says_what_it_is() {
+    // As in JSON, where the API server puts into claims what protobuf has no place for.
+    let spec = field(4, field(1, metadata("claim")));
+    let metadata_and_items = [field(1, ""), field(2, [field(1, metadata("a")), field(2, spec)].concat())].concat();
+    let body = envelope("apps/v1", "StatefulSetList", &metadata_and_items);
+    let list = whole(Transcoder::list(schema("apps/v1", "StatefulSet"), ManagedFields::Drop), &body);
+    let claim = &list["items"][0]["spec"]["volumeClaimTemplates"][0];
+    assert_eq!((&claim["kind"], &claim["apiVersion"]), (&json!("PersistentVolumeClaim"), &json!("v1")));
+    assert!(list["items"][0].get("kind").is_none(), "an item says nothing of its type: {list}");
+}
+
+#[test]
 fn managed_fields_are_cut_unless_they_are_kept() {
     let body = list("ConfigMap", &[config_map("a")]);
     assert!(whole(config_maps(), &body)["items"][0]["metadata"].get("managedFields").is_none());
