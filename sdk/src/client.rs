@@ -41,6 +41,14 @@ const UNKNOWN_URL: &str = "the API server of the given client";
 /// A body as it arrives.
 pub type Chunks = BoxStream<'static, Result<Bytes, Error>>;
 
+/// What the API server accepted a request with.
+pub(crate) struct Answer {
+    /// What the body is encoded in: the media type in lower case, without parameters. Empty where nothing is said.
+    pub(crate) media_type: String,
+    /// The body.
+    pub(crate) chunks: Chunks,
+}
+
 /// A handle to the API server. Cheap to clone.
 #[derive(Clone)]
 pub struct Client {
@@ -144,15 +152,15 @@ impl Client {
 
     /// Sends a read and hands back its body as it arrives, once the API server has accepted it.
     ///
-    /// Dropping the stream closes the connection. Nothing bounds its length or its silences: the caller must.
-    pub(crate) async fn stream(&self, request: Request<Vec<u8>>) -> Result<Chunks, Error> {
+    /// Dropping the body closes the connection. Nothing bounds its length or its silences: the caller must.
+    pub(crate) async fn stream(&self, request: Request<Vec<u8>>) -> Result<Answer, Error> {
         debug_assert!(is_read(request.method()), "writes go through Client::write");
         self.send(&Attempt::of(&request), request).await
     }
 
     async fn unary(&self, request: Request<Vec<u8>>) -> Result<Bytes, Error> {
         let attempt = Attempt::of(&request);
-        let body = self.send(&attempt, request).await?;
+        let body = self.send(&attempt, request).await?.chunks;
         let collected = clock::timeout(RESPONSE_TIMEOUT, collect(body, MAX_BODY)).await;
         match collected.ok_or_else(|| attempt.late())? {
             Ok(Collected::Whole(bytes)) => Ok(bytes),
@@ -162,16 +170,16 @@ impl Client {
     }
 
     /// Sends, and turns every answer that is no success into an error.
-    async fn send(&self, attempt: &Attempt, request: Request<Vec<u8>>) -> Result<Chunks, Error> {
+    async fn send(&self, attempt: &Attempt, request: Request<Vec<u8>>) -> Result<Answer, Error> {
         let sent = self.inner.send(request.map(kube::client::Body::from));
         let answer = clock::timeout(RESPONSE_TIMEOUT, sent).await.ok_or_else(|| attempt.late())?;
         let (head, body) = answer.map_err(|error| attempt.unanswered(&self.url, error))?.into_parts();
-        let body = attempt.chunks(body, &head.headers);
+        let chunks = attempt.chunks(body, &head.headers);
         if head.status.is_success() {
-            return Ok(body);
+            return Ok(Answer { media_type: media_type(&head.headers), chunks });
         }
         // Whatever happens to the body of a failure, the code alone is a better answer than "the body broke".
-        let collected = clock::timeout(RESPONSE_TIMEOUT, collect(body, MAX_FAILURE_BODY)).await;
+        let collected = clock::timeout(RESPONSE_TIMEOUT, collect(chunks, MAX_FAILURE_BODY)).await;
         let bytes = match collected {
             Some(Ok(Collected::Whole(bytes) | Collected::Cut(bytes))) => bytes,
             Some(Err(_)) | None => Bytes::new(),
@@ -222,6 +230,11 @@ fn without_credentials(url: &http::Uri) -> String {
         Some((credentials, _)) => text.replacen(&format!("{credentials}@"), "", 1),
         None => text,
     }
+}
+
+fn media_type(headers: &HeaderMap) -> String {
+    let said = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    said.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
 fn is_read(method: &Method) -> bool {

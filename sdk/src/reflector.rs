@@ -8,6 +8,8 @@ use crate::clock;
 use crate::resource::{ResourceType, ResourceVersion};
 use crate::wire::{self, Buffers, ManagedFields, Models, RawObject, Scanned};
 
+mod encoding;
+
 mod failure;
 
 mod list;
@@ -25,6 +27,7 @@ mod watch;
 #[cfg(test)]
 mod tests;
 
+pub use encoding::Encoding;
 pub use failure::{Failure, FailureReason};
 pub use source::{ApiListerWatcher, FirstSync, InitialEvents, ListerWatcher, WatchOptions};
 pub use state::ListOptions;
@@ -270,10 +273,12 @@ impl<S: DeltaSink> Reflector<S> {
 
     fn publish(&mut self, health: Health, handed: Handed) {
         let (version, synced, counts) = (self.machine.version(), self.machine.synced(), self.counts);
+        let encoding = self.source.encoding();
         let now = (handed != Handed::Nothing).then(clock::now);
         let mut mended = None;
         self.status.send_if_modified(|status| {
             status.counts = counts;
+            status.encoding = encoding;
             status.heard = now.or(status.heard);
             if handed == Handed::List {
                 status.listed = now;

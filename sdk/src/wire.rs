@@ -40,7 +40,6 @@ mod outline;
 
 mod plain;
 
-#[cfg_attr(not(test), expect(dead_code, reason = "the reflector does not ask for it yet"))]
 pub(crate) mod protobuf;
 
 mod scan;

@@ -217,6 +217,35 @@ fn broken_lists() -> Vec<Case> {
     ]
 }
 
+/// A field of protobuf that has a length; the tag and the length are characters.
+fn field(number: u8, value: &str) -> String {
+    assert!(number < 16 && value.len() < 128);
+    format!("{}{}{value}", char::from((number << 3) | 2), char::from(value.len() as u8))
+}
+
+/// One event of a watch in protobuf, of a Secret whose data is followed by `more`.
+fn event_in_protobuf(more: &str) -> String {
+    let metadata = field(1, "a") + &field(3, "shop") + &field(6, "5");
+    let data = field(1, "b") + &field(2, SECRET);
+    let secret = field(1, &metadata) + &field(2, &data) + more;
+    let envelope = format!("k8s\0{}{}", field(1, &(field(1, "v1") + &field(2, "Secret"))), field(2, &secret));
+    let event = field(1, "ADDED") + &field(2, &field(1, &envelope));
+    format!("\0\0\0{}{event}", char::from(event.len() as u8))
+}
+
+fn broken_protobuf() -> Vec<Case> {
+    let watch = |body: String| Answer::Whole(200, &[("content-type", "application/vnd.kubernetes.protobuf")], body);
+    let unknown = event_in_protobuf(&field(9, SECRET));
+    let status = field(1, &(field(1, "v1") + &field(2, "Status"))) + &field(2, &(field(4, "Why") + &field(9, SECRET)));
+    let status = Answer::Whole(422, &[], format!("k8s\0{status}"));
+    vec![
+        ("a field that nobody knows", vec![watch(unknown.clone()), ok(end(5))], "JSON is asked for from now on"),
+        ("a field that nobody knows, in spite of all", vec![watch(unknown)], "malformed JSON"),
+        ("text where protobuf is announced", vec![watch(secret("a", 5))], "JSON is asked for from now on"),
+        ("a failure in protobuf", vec![status], "422 Why"),
+    ]
+}
+
 /// Panics on whatever it is told.
 struct Panics;
 
@@ -353,7 +382,8 @@ async fn no_failure_tells_what_a_body_a_header_or_a_token_holds() {
             wrong.push(format!("{name}: a secret is in\n{told}"));
         }
     };
-    for (name, answers, expected) in undecodable().into_iter().chain(broken_watches()).chain(broken_lists()) {
+    let reads = undecodable().into_iter().chain(broken_watches()).chain(broken_lists()).chain(broken_protobuf());
+    for (name, answers, expected) in reads {
         judge(name, read(&log, answers).boxed().await, expected);
     }
     for (name, vault, answer, expected) in refused_writes() {

@@ -4,6 +4,7 @@ mod children;
 mod controllers;
 mod dependents;
 mod echoes;
+mod encodings;
 mod faults;
 mod finalizers;
 mod informers;
@@ -28,7 +29,8 @@ fn main() -> std::process::ExitCode {
         .chain(dependents::trials())
         .chain(sharing::trials())
         .chain(outages::trials())
-        .chain(attributes::trials()))
+        .chain(attributes::trials())
+        .chain(encodings::trials()))
 }
 
 /// What is cached.

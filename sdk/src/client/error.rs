@@ -74,6 +74,17 @@ pub enum Error {
         /// What is wrong with it.
         problem: &'static str,
     },
+    /// The answer came in an encoding that was asked for, and can not be read in it: the API server is newer than this
+    /// release, or what came is damaged. A source that reports it asks for another encoding from then on.
+    #[error("{method} {path}: {problem}")]
+    Unreadable {
+        /// HTTP method of the request.
+        method: http::Method,
+        /// Path of the request, without its query.
+        path: String,
+        /// What is wrong with it, as a sentence; never a part of it.
+        problem: String,
+    },
     /// The answer is larger than anything an API server should send.
     #[error("{method} {path}: the answer is larger than {limit} bytes")]
     TooLarge {
@@ -147,7 +158,11 @@ impl Error {
     /// came, or the API server failed on its way (5xx).
     pub fn is_outcome_unknown(&self) -> bool {
         match self {
-            Self::Broken { .. } | Self::Timeout { .. } | Self::TooLarge { .. } | Self::Corrupt { .. } => true,
+            Self::Broken { .. }
+            | Self::Timeout { .. }
+            | Self::TooLarge { .. }
+            | Self::Corrupt { .. }
+            | Self::Unreadable { .. } => true,
             Self::Status { status, .. } => status.code >= 500,
             Self::Configuration(_) | Self::Request(_) | Self::Connect { .. } | Self::Credentials { .. } => false,
         }

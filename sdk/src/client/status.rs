@@ -1,7 +1,9 @@
-//! `metav1.Status` failures as the API server sends them: as JSON, as plain text, or as an empty body.
+//! `metav1.Status` failures as the API server sends them: as JSON, as protobuf, as plain text, or as an empty body.
 use std::time::Duration;
 
 use serde::Deserialize;
+
+mod protobuf;
 
 /// Longest wait a server may ask for. Servers ask for seconds; a hostile or confused answer must not silence us for a day.
 pub(crate) const MAX_RETRY_AFTER: Duration = Duration::from_secs(120);
@@ -29,7 +31,8 @@ impl Status {
     ///
     /// Bodies that are no Status still give one: priority and fairness answers 429 as plain text, proxies answer HTML.
     pub(crate) fn parse(code: u16, headers: &http::HeaderMap, body: &[u8]) -> Self {
-        let mut status = Self::from_json(body).unwrap_or_else(|| Self::from_text(headers, body));
+        let said = Self::from_json(body).or_else(|| Self::from_wire(protobuf::read(body)?));
+        let mut status = said.unwrap_or_else(|| Self::from_text(headers, body));
         status.code = code;
         let seconds = headers.get(http::header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
         status.retry_after = seconds.and_then(wait).or(status.retry_after);
@@ -38,7 +41,10 @@ impl Status {
 
     /// Reads a Status object, such as that of an ERROR event of a watch. `None` when it is none.
     pub(crate) fn from_json(body: &[u8]) -> Option<Self> {
-        let wire: Wire = serde_json::from_slice(body).ok()?;
+        Self::from_wire(serde_json::from_slice(body).ok()?)
+    }
+
+    fn from_wire(wire: Wire) -> Option<Self> {
         if wire.kind.as_deref() != Some("Status") {
             return None;
         }
@@ -100,7 +106,7 @@ fn shorten(text: &str) -> String {
     text.chars().take(MAX_MESSAGE).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
 struct Wire {
     kind: Option<String>,
     code: Option<u16>,

@@ -80,6 +80,65 @@ async fn failures_answer_the_questions_callers_ask() {
     check(500, "InternalError", "", "{}", &[]).await;
 }
 
+/// A field of protobuf that has a length.
+fn field(number: u8, bytes: impl AsRef<[u8]>) -> Vec<u8> {
+    let bytes = bytes.as_ref();
+    assert!(bytes.len() < 128, "longer lengths take more bytes");
+    [&[(number << 3) | 2, bytes.len() as u8][..], bytes].concat()
+}
+
+/// A Status as it comes where protobuf was asked for.
+fn protobuf(kind: &str, status: &[Vec<u8>]) -> Vec<u8> {
+    let r#type = [field(1, "v1"), field(2, kind)].concat();
+    [b"k8s\0".to_vec(), field(1, r#type), field(2, status.concat()), field(3, ""), field(4, "")].concat()
+}
+
+#[tokio::test]
+async fn a_failure_in_protobuf_says_what_one_in_json_does() {
+    let causes = ["Other", "ResourceVersionTooLarge"].map(|cause| field(4, [field(1, cause), field(2, "x")].concat()));
+    // 7 seconds.
+    let details = [field(1, "pods"), causes.concat(), vec![5 << 3, 7]].concat();
+    let status = [
+        field(1, ""),
+        field(2, "Failure"),
+        field(3, "too\nlarge"),
+        field(4, "Timeout"),
+        field(5, details),
+        // 504.
+        vec![6 << 3, 0xf8, 0x03],
+    ];
+    let said = |body: Vec<u8>| async move {
+        let headers = &[("content-type", "application/vnd.kubernetes.protobuf")];
+        client(move || response(504, headers, body.clone())).stream(get()).await.err().unwrap()
+    };
+    let whole = protobuf("Status", &status);
+    let error = said(whole.clone()).await;
+    assert!(error.is_too_large_resource_version(), "{error:?}");
+    assert_eq!(error.to_string(), "GET /api/v1/secrets: the API server answered 504 Timeout: too large");
+    assert_eq!(error.retry_after(), Some(Duration::from_secs(7)));
+    assert_eq!(error.status().unwrap().causes, ["Other", "ResourceVersionTooLarge"]);
+
+    let other = said(protobuf("Secret", &[field(3, "abc")])).await;
+    assert!(!format!("{other} {other:?}").contains("abc"));
+    // Whatever is cut off, or is none: the code stays, and nothing panics.
+    for cut in 0..whole.len() {
+        assert_eq!(said(whole[..cut].to_vec()).await.code(), Some(504));
+    }
+    let overlong = [b"k8s\0".to_vec(), vec![0xff; 40]].concat();
+    assert_eq!(said(overlong).await.code(), Some(504));
+}
+
+#[tokio::test]
+async fn a_stream_says_what_its_body_is() {
+    let said = |headers: &'static [(&str, &str)]| async move {
+        client(move || response(200, headers, "")).stream(get()).await.unwrap().media_type
+    };
+    let json: &[_] = &[("content-type", "Application/JSON; charset=utf-8")];
+    assert_eq!([said(json).await, said(&[]).await], ["application/json", ""]);
+    let watch: &[_] = &[("content-type", "application/vnd.kubernetes.protobuf;stream=watch")];
+    assert_eq!(said(watch).await, "application/vnd.kubernetes.protobuf");
+}
+
 #[tokio::test]
 async fn a_failure_that_is_no_status_still_says_what_it_is() {
     let slow =
@@ -135,7 +194,7 @@ async fn bodies_of_answers_and_of_failures_are_bounded() {
 
 #[tokio::test]
 async fn a_stream_hands_on_the_body_and_refuses_failures_first() {
-    let mut chunks = client(|| response(200, &[], "abc")).stream(get()).await.unwrap();
+    let mut chunks = client(|| response(200, &[], "abc")).stream(get()).await.unwrap().chunks;
     assert_eq!(chunks.next().await.unwrap().unwrap(), "abc");
     assert!(chunks.next().await.is_none());
     let refused = client(|| response(403, &[], "")).stream(get()).await.err().unwrap();

@@ -100,6 +100,7 @@ impl Cause {
         match self {
             Self::Client(client::Error::Status { status, .. }) => fault_of(status),
             Self::Event(status) => fault_of(status),
+            Self::Client(client::Error::Unreadable { .. }) => Fault::Unreadable,
             // Larger than anything real, or damaged: what comes next may be no better.
             Self::Client(client::Error::TooLarge { .. } | client::Error::Corrupt { .. }) => Fault::Broken,
             Self::Client(_) | Self::Silent => Fault::Outside,

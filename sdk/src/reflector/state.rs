@@ -99,6 +99,8 @@ pub(super) enum Fault {
     Refused,
     /// What came is not what the protocol says.
     Broken,
+    /// What came can not be read in its encoding; the source asks for another from now on.
+    Unreadable,
 }
 
 /// What the driver does with an input.
@@ -144,6 +146,8 @@ pub(super) struct Machine {
     backoff: u32,
     /// Watches in a row that failed at this version.
     failed_watches: u32,
+    /// When an answer can not be read in its encoding: the same again, in another.
+    encoding: Remedy,
 }
 
 #[derive(Clone, Debug)]
@@ -193,9 +197,15 @@ impl Machine {
             FirstSync::WatchList => WatchList::Try,
             FirstSync::List => WatchList::Off,
         };
-        let version = ResourceVersion::default();
-        let state = State::WatchList;
-        let mut machine = Self { state, version, watch_list, synced: false, backoff: 0, failed_watches: 0 };
+        let mut machine = Self {
+            state: State::WatchList,
+            version: ResourceVersion::default(),
+            watch_list,
+            synced: false,
+            backoff: 0,
+            failed_watches: 0,
+            encoding: Remedy::Available,
+        };
         machine.state = machine.first_state();
         machine
     }
@@ -243,6 +253,15 @@ impl Machine {
 
     /// Takes what happened.
     pub(super) fn step(&mut self, input: Input) -> Output {
+        if let Input::Failed { fault: Fault::Unreadable, lived } = input
+            && self.encoding == Remedy::Available
+        {
+            // The same again at once: nothing is wrong with the server or the version. A source has one other encoding, so
+            // there is no second time.
+            self.encoding = Remedy::Used;
+            self.lived(lived);
+            return Output::next(Health::Unchanged);
+        }
         match &self.state {
             State::WatchList => self.watch_list(input),
             State::List(list) => match input {
@@ -286,7 +305,9 @@ impl Machine {
                 self.relist(ResourceVersion::default());
                 Output::next(Health::Unchanged)
             }
-            Input::Failed { fault: fault @ (Fault::Server(_) | Fault::Broken), .. } => self.retry_watch_list(fault),
+            Input::Failed { fault: fault @ (Fault::Server(_) | Fault::Broken | Fault::Unreadable), .. } => {
+                self.retry_watch_list(fault)
+            }
             Input::Failed { fault, .. } => self.retry(fault, State::WatchList),
             // Cut before the bookmark: what came is no list, so it begins again.
             Input::Closed { .. } => self.retry_watch_list(Fault::Broken),
@@ -395,7 +416,7 @@ impl Machine {
                 Output::next(Health::Unchanged)
             }
             Input::Failed { fault: Fault::Expired | Fault::TooLargeVersion, .. } => self.travelled_back(),
-            Input::Failed { fault: fault @ (Fault::Refused | Fault::Broken), .. } => {
+            Input::Failed { fault: fault @ (Fault::Refused | Fault::Broken | Fault::Unreadable), .. } => {
                 let list = self.fresh_list(self.version.clone());
                 self.retry(fault, list)
             }
@@ -425,7 +446,7 @@ impl Machine {
             Fault::TooManyRequests(_) => self.retry(fault, State::Watch),
             Fault::Outside => self.retry(fault, self.watch_or_probe()),
             Fault::Server(_) => self.retry_watch(fault),
-            Fault::Expired | Fault::TooLargeVersion | Fault::Refused | Fault::Broken => {
+            Fault::Expired | Fault::TooLargeVersion | Fault::Refused | Fault::Broken | Fault::Unreadable => {
                 let list = self.fresh_list(self.version.clone());
                 self.retry(fault, list)
             }

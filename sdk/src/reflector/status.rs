@@ -8,7 +8,7 @@ use crate::clock;
 use crate::metrics::{Metric, Snapshot};
 use crate::resource::ResourceVersion;
 
-use super::{Failure, Target};
+use super::{Encoding, Failure, Target};
 
 /// What readiness, doctor and logs say about one reflector. Read through [`tokio::sync::watch`].
 ///
@@ -21,6 +21,8 @@ pub struct ReflectorStatus {
     pub last_version: ResourceVersion,
     /// What is failing now; `None` once a list or watch works again.
     pub failure: Option<Arc<Failure>>,
+    /// What the last answer was encoded in; `None` before the first, and of sources that do not say.
+    pub encoding: Option<Encoding>,
     /// How many objects could not be used: of another kind, or without usable metadata.
     pub skipped: u64,
     /// What it did so far.
@@ -87,6 +89,9 @@ impl ReflectorStatus {
         snapshot.counter(SKIPPED, &labels, self.skipped);
         snapshot.gauge(SYNCED, &labels, f64::from(u8::from(self.synced)));
         snapshot.gauge(FAILING, &labels, f64::from(u8::from(self.failure.is_some())));
+        if let Some(encoding) = self.encoding {
+            snapshot.gauge(PROTOBUF, &labels, f64::from(u8::from(encoding == Encoding::Protobuf)));
+        }
         if let (Some(lag), Some(age)) = (self.lag(), self.list_age()) {
             snapshot.gauge(LAG, &labels, lag.as_secs_f64());
             snapshot.gauge(LIST_AGE, &labels, age.as_secs_f64());
@@ -123,6 +128,9 @@ const SKIPPED: Metric = Metric {
 const SYNCED: Metric = Metric { name: "kubewright_reflector_synced", help: "1 once a whole list was taken in." };
 
 const FAILING: Metric = Metric { name: "kubewright_reflector_failing", help: "1 while list or watch fails." };
+
+const PROTOBUF: Metric =
+    Metric { name: "kubewright_reflector_protobuf", help: "1 while answers come in protobuf, 0 while in JSON." };
 
 const LAG: Metric = Metric {
     name: "kubewright_reflector_lag_seconds",

@@ -19,6 +19,8 @@ mod ahead;
 
 mod batches;
 
+mod encoding;
+
 mod lists;
 
 mod recovery;

@@ -4,7 +4,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use tokio::time::Instant;
 
-use crate::client::{Chunks, Status};
+use crate::client::{self, Chunks, Status};
 use crate::clock;
 use crate::resource::ResourceVersion;
 use crate::wire::{Event, EventType, LineSplitter, Models};
@@ -69,6 +69,9 @@ impl<S: DeltaSink> Watch<'_, S> {
                     tokio::task::yield_now().await;
                     // From here on the server is waited for. While the store had no room it could not be heard.
                     self.heard = clock::now();
+                }
+                Some(Some(Err(error @ client::Error::Unreadable { .. }))) => {
+                    return self.fail(Cause::Client(error)).await.map(drop);
                 }
                 Some(Some(Err(error))) => {
                     tracing::debug!(kind = %self.reflector.target.resource, %error, "the watch broke");

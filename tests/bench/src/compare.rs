@@ -1,8 +1,8 @@
 //! Informers of kubewright, kube-rs and client-go side by side, against a server that answers as fast as they read.
 use crate::Result;
 use crate::cli::at_least_once;
-use crate::connect::{Server, Strategy};
-use crate::contest::{self, Contender, Contest, Encoding};
+use crate::connect::{Encoding, Server, Strategy};
+use crate::contest::{self, Contender, Contest};
 use crate::objects::{ObjectKind, SEED};
 use crate::peers::Programs;
 use crate::threads::Threads;

@@ -49,6 +49,36 @@ impl Strategy {
     }
 }
 
+/// What objects travel in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Encoding {
+    /// What every server and every kind can.
+    #[default]
+    Json,
+    /// What an API server can with its built-in kinds.
+    Protobuf,
+}
+
+impl Encoding {
+    /// Returns its name, as on command lines and in lines.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Protobuf => "protobuf",
+        }
+    }
+}
+
+impl From<kubewright::reflector::Encoding> for Encoding {
+    fn from(encoding: kubewright::reflector::Encoding) -> Self {
+        match encoding {
+            kubewright::reflector::Encoding::Protobuf => Self::Protobuf,
+            kubewright::reflector::Encoding::Json => Self::Json,
+        }
+    }
+}
+
 impl Server {
     /// Names a server of prepared objects.
     pub fn at(url: &str) -> Self {

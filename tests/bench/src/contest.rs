@@ -2,7 +2,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::Result;
-use crate::connect::{Server, Strategy};
+use crate::connect::{Encoding, Server, Strategy};
 use crate::informer::Record;
 use crate::objects::ObjectKind;
 use crate::peers::{Peer, Programs};
@@ -29,38 +29,11 @@ impl Contender {
         }
     }
 
-    fn encoding(self) -> Encoding {
-        match self {
-            Self::Kubewright | Self::KubeRs => Encoding::Json,
-            Self::ClientGo(encoding) => encoding,
-        }
-    }
-
     fn name(self) -> &'static str {
         match self {
             Self::ClientGo(Encoding::Json) => "client-go, JSON",
             Self::ClientGo(Encoding::Protobuf) => "client-go, protobuf",
             Self::Kubewright | Self::KubeRs => self.peer().name(),
-        }
-    }
-}
-
-/// What objects travel in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Encoding {
-    /// What every server and every kind can.
-    #[default]
-    Json,
-    /// What an API server can with its built-in kinds.
-    Protobuf,
-}
-
-impl Encoding {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Json => "json",
-            Self::Protobuf => "protobuf",
         }
     }
 }
@@ -81,9 +54,6 @@ pub enum Answering {
 pub struct Line {
     /// Whose.
     pub peer: Peer,
-    /// Over what.
-    #[serde(default)]
-    pub encoding: Encoding,
     /// Against what.
     #[serde(default)]
     pub server: Answering,
@@ -113,7 +83,7 @@ impl Line {
         match self.peer {
             Peer::Kubewright => Contender::Kubewright,
             Peer::KubeRs => Contender::KubeRs,
-            Peer::ClientGo | Peer::ControllerRuntime => Contender::ClientGo(self.encoding),
+            Peer::ClientGo | Peer::ControllerRuntime => Contender::ClientGo(self.record.encoding),
         }
     }
 }
@@ -190,10 +160,13 @@ impl Contest<'_> {
         };
         let server_seconds = || self.server_process.map_or(0.0, cpu_seconds);
         let before = server_seconds();
-        let record = self.programs.run(contender.peer(), &arguments).await?;
+        let mut record: Record = self.programs.run(contender.peer(), &arguments).await?;
+        if let Contender::ClientGo(encoding) = contender {
+            // It says nothing of it, and speaks what it is told to.
+            record.encoding = encoding;
+        }
         Ok(Line {
             peer: contender.peer(),
-            encoding: contender.encoding(),
             server: if self.server.has_trigger() { Answering::Prepared } else { Answering::Real },
             kind: self.kind,
             strategy,

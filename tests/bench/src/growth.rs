@@ -3,8 +3,8 @@ use std::path::PathBuf;
 
 use crate::Result;
 use crate::cli::at_least_once;
-use crate::connect::{Server, Strategy};
-use crate::contest::{Contender, Contest, Encoding, Line};
+use crate::connect::{Encoding, Server, Strategy};
+use crate::contest::{Contender, Contest, Line};
 use crate::informer::Record;
 use crate::objects::{ObjectKind, SEED};
 use crate::peers::{Peer, Programs};

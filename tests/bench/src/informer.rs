@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
 use crate::Result;
-use crate::connect::{self, Server, Strategy};
+use crate::connect::{self, Encoding, Server, Strategy};
 use crate::objects::ObjectKind;
 use crate::process::{Memory, cpu_seconds};
 use crate::widget::Widget;
@@ -48,6 +48,9 @@ pub struct Options {
 /// What one run measured. The peers print the same fields.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Record {
+    /// What they travelled in.
+    #[serde(default)]
+    pub encoding: Encoding,
     /// Objects in the cache.
     pub objects: usize,
     /// From the start to the moment when the whole list is in the cache and can be read.
@@ -109,7 +112,9 @@ async fn measure<K: Kind>(options: &Options, field: &str) -> Result<Record> {
         registration.synced().await;
     }
     tokio::time::sleep(SETTLE).await;
+    let came = factory.reflectors().into_iter().find_map(|(_, status)| status.encoding);
     let mut record = Record {
+        encoding: came.map(Encoding::from).unwrap_or_default(),
         objects: informer.lister().len(),
         sync_seconds,
         cpu_seconds: cpu_seconds(std::process::id()) - idle,

@@ -8,8 +8,8 @@ use controlplane::ControlPlane;
 use tokio::time::sleep;
 
 use crate::Result;
-use crate::connect::{Server, Strategy};
-use crate::contest::{self, Contender, Contest, Encoding};
+use crate::connect::{Encoding, Server, Strategy};
+use crate::contest::{self, Contender, Contest};
 use crate::objects::{ObjectKind, SEED};
 use crate::peers::Programs;
 use crate::process::cpu_seconds;

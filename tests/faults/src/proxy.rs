@@ -21,7 +21,7 @@ use tokio::task::JoinSet;
 
 use futures_util::TryStreamExt;
 
-use crate::stream::{disturbed, pieces};
+use crate::stream::{Framing, disturbed, pieces};
 use crate::{Call, Effect, Fault, Plan, Verb};
 
 /// A proxy that runs. Dropping it closes every connection.
@@ -161,7 +161,7 @@ impl Shared {
             }
             Fault::Stream(fault) => {
                 let (head, body) = self.send(request).await?.into_parts();
-                let frames = disturbed(pieces(body), fault, rng).map_ok(Frame::data);
+                let frames = disturbed(pieces(body), Framing::of(&head.headers), fault, rng).map_ok(Frame::data);
                 Ok(Response::from_parts(head, BodyExt::boxed_unsync(StreamBody::new(frames))))
             }
         }

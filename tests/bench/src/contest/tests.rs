@@ -9,7 +9,7 @@ fn line(text: &str) -> Line {
 #[test]
 fn a_line_without_encoding_and_server_is_one_over_json_from_prepared_objects() {
     let old = line(r#""peer":"client-go","kind":"pods","strategy":"list","sync_seconds":1.0,"events_per_second":0.0"#);
-    assert_eq!((old.encoding, old.server, old.handlers), (Encoding::Json, Answering::Prepared, 1));
+    assert_eq!((old.record.encoding, old.server, old.handlers), (Encoding::Json, Answering::Prepared, 1));
 }
 
 #[test]
