@@ -46,6 +46,7 @@ async fn read<S: DeltaSink>(reflector: &mut Reflector<S>, page: Page) -> Result<
         loop {
             match splitter.next_item(&mut reflector.models) {
                 Ok(None) => {
+                    splitter.let_go();
                     ahead = ahead.or_else(|| {
                         let options = reflector.machine.following(splitter.continue_token()?)?;
                         Some(Page::ask(&reflector.source, options))

@@ -1,7 +1,7 @@
 //! The content of indexes: for each value a chain of the objects that have it, without a second copy of any key.
 //!
-//! The links of the built-in indexes stand in the entries themselves, those of added indexes in nodes, one for each
-//! value of each object.
+//! The links of the built-in indexes stand in the entries themselves. An added index has a list of its own of a link for each
+//! entry, for mostly an object has one value; what more it has is linked by nodes.
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
@@ -15,6 +15,9 @@ use super::walk::{ChainPlace, Paused};
 
 /// The number of nothing.
 pub(super) const NONE: u32 = u32::MAX;
+
+/// Members of an added index from this one on are nodes, those below are entries.
+const FIRST_NODE: u32 = 1 << 31;
 
 /// How many values of one object a buffer for them is kept for.
 const KEPT_VALUES: usize = 64;
@@ -47,7 +50,7 @@ pub(super) trait Members {
 #[derive(Default)]
 pub(super) struct Chains {
     table: HashTable<u32>,
-    values: Vec<Value>,
+    values: Slab<Value>,
     free: Vec<u32>,
     hasher: DefaultHashBuilder,
     heap: usize,
@@ -142,7 +145,6 @@ impl Chains {
                 id
             }
             None => {
-                grow(&mut self.values);
                 self.values.push(value);
                 self.values.len() as u32 - 1
             }
@@ -165,10 +167,7 @@ impl Chains {
     }
 
     fn memory(&self) -> usize {
-        self.heap
-            + self.table.allocation_size()
-            + self.values.capacity() * size_of::<Value>()
-            + self.free.capacity() * size_of::<u32>()
+        self.heap + self.table.allocation_size() + self.values.memory() + self.free.capacity() * size_of::<u32>()
     }
 }
 
@@ -178,11 +177,34 @@ pub(super) struct Indexes {
     /// Which added indexes hold every object.
     whole: Vec<bool>,
     pub(super) built_in: [Chains; BUILT_IN],
-    added: Vec<Chains>,
+    added: Vec<Added>,
     nodes: Nodes,
 }
 
-/// The links of added indexes.
+/// An index that was added.
+#[derive(Default)]
+struct Added {
+    chains: Chains,
+    /// Of each entry, as far as any was linked.
+    links: Slab<Link>,
+}
+
+/// The links of one added index.
+struct Linked<'a> {
+    links: &'a mut Slab<Link>,
+    nodes: &'a mut Nodes,
+}
+
+impl Members for Linked<'_> {
+    fn link(&mut self, member: u32) -> &mut Link {
+        match member.checked_sub(FIRST_NODE) {
+            Some(node) => &mut self.nodes.places[node as usize].link,
+            None => &mut self.links[member as usize],
+        }
+    }
+}
+
+/// The links of entries that have several values.
 #[derive(Default)]
 struct Nodes {
     places: Slab<Node>,
@@ -198,12 +220,6 @@ struct Node {
     next: u32,
 }
 
-impl Members for Nodes {
-    fn link(&mut self, member: u32) -> &mut Link {
-        &mut self.places[member as usize].link
-    }
-}
-
 impl Indexes {
     pub(super) fn new() -> Self {
         let (projections, built_in) = (Arc::new([]), Default::default());
@@ -213,7 +229,7 @@ impl Indexes {
     /// Appends an empty index and returns its slot.
     pub(super) fn add(&mut self, projection: Projection) -> usize {
         self.projections = self.projections.iter().cloned().chain([projection]).collect();
-        self.added.push(Chains::default());
+        self.added.push(Added::default());
         self.whole.push(false);
         BUILT_IN + self.added.len() - 1
     }
@@ -236,18 +252,27 @@ impl Indexes {
 
     /// Returns the chains of the index at `slot`.
     pub(super) fn chains(&self, slot: usize) -> Option<&Chains> {
-        self.built_in.get(slot).or_else(|| self.added.get(slot.checked_sub(BUILT_IN)?))
+        self.built_in.get(slot).or_else(|| Some(&self.added.get(slot.checked_sub(BUILT_IN)?)?.chains))
     }
 
-    /// Returns the entry of a node in an added index, and the next node of the same chain.
-    pub(super) fn follow(&self, node: u32) -> (u32, u32) {
-        let Node { link, entry, .. } = &self.nodes.places[node as usize];
-        (*entry, link.after)
+    /// Returns the entry of a member of a chain of the added index at `position`, and the next member.
+    pub(super) fn follow(&self, position: usize, member: u32) -> (u32, u32) {
+        match member.checked_sub(FIRST_NODE) {
+            Some(node) => {
+                let Node { link, entry, .. } = &self.nodes.places[node as usize];
+                (*entry, link.after)
+            }
+            None => (member, self.added[position].links[member as usize].after),
+        }
     }
 
-    /// Says whether the nodes of an entry, of which this is the first, have a value in the added index at `position`.
-    pub(super) fn has_value(&self, mut first: u32, position: usize, value: TextRef<'_>) -> bool {
-        let Some(value) = self.added.get(position).and_then(|chains| chains.find(value)) else { return false };
+    /// Says whether an entry, whose first node is `first`, has a value in the added index at `position`.
+    pub(super) fn has_value(&self, entry: u32, mut first: u32, position: usize, value: TextRef<'_>) -> bool {
+        let Some(Added { chains, links }) = self.added.get(position) else { return false };
+        let Some(value) = chains.find(value) else { return false };
+        if links.get(entry as usize).is_some_and(|link| link.value == value) {
+            return true;
+        }
         while let Some(node) = self.nodes.places.get(first as usize) {
             if node.index as usize == position && node.link.value == value {
                 return true;
@@ -260,49 +285,71 @@ impl Indexes {
     /// Gives an entry these values in the index at `position`, instead of those it has; none is left of them. `first` is
     /// the entry's first node, before and after.
     pub(super) fn relink(&mut self, position: usize, entry: u32, first: &mut u32, values: &mut Values) {
-        let Some(chains) = self.added.get_mut(position) else { return };
+        let Self { added, nodes, .. } = self;
+        let Some(Added { chains, links }) = added.get_mut(position) else { return };
+        while links.len() <= entry as usize {
+            links.push(Link::NONE);
+        }
         // What the entry has already stays; what it should not have goes.
-        let mut previous = NONE;
-        let mut node = *first;
+        let mut stays = |link: Link, chains: &Chains| {
+            let found = chains.text(link.value).map(|text| values.binary_search(text));
+            found.is_none_or(|found| found.map(|at| values.remove(at)).is_ok())
+        };
+        let link = links[entry as usize];
+        if !stays(link, chains) {
+            chains.leave(entry, &mut Linked { links, nodes });
+        }
+        let (mut previous, mut node) = (NONE, *first);
         while node != NONE {
-            let Node { link, index, next, .. } = self.nodes.places[node as usize];
-            let known = chains.text(link.value).filter(|_| index as usize == position);
-            match known.map(|text| values.binary_search(text)) {
-                Some(Err(_)) => {
-                    chains.leave(node, &mut self.nodes);
-                    match previous {
-                        NONE => *first = next,
-                        previous => self.nodes.places[previous as usize].next = next,
-                    }
-                    self.nodes.free.push(node);
+            let Node { link, index, next, .. } = nodes.places[node as usize];
+            if index as usize != position || stays(link, chains) {
+                previous = node;
+            } else {
+                chains.leave(FIRST_NODE | node, &mut Linked { links, nodes });
+                match previous {
+                    NONE => *first = next,
+                    previous => nodes.places[previous as usize].next = next,
                 }
-                found => {
-                    if let Some(Ok(at)) = found {
-                        values.remove(at);
-                    }
-                    previous = node;
-                }
+                nodes.free.push(node);
             }
             node = next;
         }
         for value in values.drain(..) {
-            let node = self.nodes.add(Node { link: Link::NONE, entry, index: position as u32, next: *first });
-            chains.join(value, node, &mut self.nodes);
-            *first = node;
+            let member = if links[entry as usize].value == NONE {
+                entry
+            } else {
+                *first = nodes.add(Node { link: Link::NONE, entry, index: position as u32, next: *first });
+                FIRST_NODE | *first
+            };
+            chains.join(value, member, &mut Linked { links, nodes });
         }
         values.shrink_to(KEPT_VALUES);
     }
 
-    /// Takes an entry out of all added indexes.
-    pub(super) fn unlink(&mut self, mut first: u32) {
+    /// Takes an entry, whose first node is `first`, out of all added indexes; the last one gets its number.
+    pub(super) fn remove(&mut self, entry: u32, last: u32, mut first: u32) {
+        let Self { added, nodes, .. } = self;
+        for Added { chains, links } in &mut *added {
+            if links.get(entry as usize).is_some() {
+                chains.leave(entry, &mut Linked { links, nodes });
+            }
+            // Else the last one has no link.
+            if links.get(last as usize).is_some() {
+                links.swap_remove(entry as usize);
+                if entry != last {
+                    chains.moved(last, entry, &mut Linked { links, nodes });
+                }
+            }
+        }
         while first != NONE {
-            let Node { index, next, .. } = self.nodes.places[first as usize];
-            self.added[index as usize].leave(first, &mut self.nodes);
-            self.nodes.free.push(first);
+            let Node { index, next, .. } = nodes.places[first as usize];
+            let Added { chains, links } = &mut added[index as usize];
+            chains.leave(FIRST_NODE | first, &mut Linked { links, nodes });
+            nodes.free.push(first);
             first = next;
         }
-        if self.nodes.free.len() == self.nodes.places.len() {
-            self.nodes = Nodes::default();
+        if nodes.free.len() == nodes.places.len() {
+            *nodes = Nodes::default();
         }
     }
 
@@ -316,7 +363,8 @@ impl Indexes {
 
     /// Returns how many bytes they take.
     pub(super) fn memory(&self) -> usize {
-        self.built_in.iter().chain(&self.added).map(Chains::memory).sum::<usize>()
+        self.built_in.iter().chain(self.added.iter().map(|added| &added.chains)).map(Chains::memory).sum::<usize>()
+            + self.added.iter().map(|added| added.links.memory()).sum::<usize>()
             + self.nodes.places.memory()
             + self.nodes.free.capacity() * size_of::<u32>()
     }
@@ -324,7 +372,7 @@ impl Indexes {
     /// Returns how many values the index at `slot` holds.
     #[cfg(test)]
     pub(super) fn value_count(&self, slot: usize) -> usize {
-        self.built_in.iter().chain(&self.added).nth(slot).unwrap().table.len()
+        self.chains(slot).unwrap().table.len()
     }
 }
 
@@ -340,12 +388,5 @@ impl Nodes {
                 self.places.len() as u32 - 1
             }
         }
-    }
-}
-
-/// Makes room for one more by an eighth: doubling would leave half of a large slab unused.
-fn grow<T>(slab: &mut Vec<T>) {
-    if slab.len() == slab.capacity() {
-        slab.reserve_exact(slab.len() / 8 + 16);
     }
 }

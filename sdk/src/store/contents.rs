@@ -60,7 +60,7 @@ struct Entry {
     /// Moved under the read lock when a list confirms an unchanged object.
     epoch: AtomicU32,
     links: [Link; BUILT_IN],
-    /// The first node in the added indexes.
+    /// The first node in the added indexes, where it has several values in one.
     nodes: u32,
 }
 
@@ -151,7 +151,7 @@ impl Contents {
         let (entry, next) = if slot < BUILT_IN {
             (*member, self.entries[*member as usize].links[slot].next())
         } else {
-            self.indexes.follow(*member)
+            self.indexes.follow(slot - BUILT_IN, *member)
         };
         *member = next;
         entry
@@ -160,7 +160,7 @@ impl Contents {
     /// Says whether an entry has `value` in the index at `slot`.
     pub(super) fn has_value(&self, entry: u32, slot: usize, value: TextRef<'_>) -> bool {
         match slot.checked_sub(BUILT_IN) {
-            Some(position) => self.indexes.has_value(self.entries[entry as usize].nodes, position, value),
+            Some(position) => self.indexes.has_value(entry, self.entries[entry as usize].nodes, position, value),
             None => self.value(entry, slot).is_some_and(|own| own.view() == value),
         }
     }
@@ -260,7 +260,7 @@ impl Contents {
         let Some(at) = self.find(key) else { return };
         self.relink(at, BY_NAMESPACE, None);
         self.relink(at, BY_CONTROLLER, None);
-        self.indexes.unlink(self.entries[at as usize].nodes);
+        self.indexes.remove(at, self.entries.len() as u32 - 1, self.entries[at as usize].nodes);
         let hash = wide(self.entries[at as usize].hash);
         if let Ok(known) = self.table.find_entry(hash, |&known| known == at) {
             known.remove();

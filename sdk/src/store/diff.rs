@@ -237,15 +237,19 @@ pub(super) fn signed(number: u64) -> i64 {
     (number >> 1) as i64 ^ -((number & 1) as i64)
 }
 
-/// Goes on at the next quote of both, if the same bytes follow it: mostly a short value differs and nothing else. Long ones
-/// may have runs in common.
+/// Goes on where the value ends in both that differs, if the same bytes follow it: mostly a short value differs and nothing
+/// else. In prose a word is such a value. Long ones may have runs in common.
 fn behind_value(like: &[u8], text: &[u8], done: At) -> Option<At> {
-    let quote = |bytes: &[u8], from: usize| {
-        let value = &bytes[from..bytes.len().min(from + SHORT)];
-        memchr::memchr(b'"', value).map(|found| from + found)
+    let next = |mark: u8, to: At| {
+        let find = |bytes: &[u8], from: usize, to: usize| {
+            let value = &bytes[from..bytes.len().min(to)];
+            memchr::memchr(mark, value).map(|found| from + found)
+        };
+        Some(At { like: find(like, done.like, to.like)?, text: find(text, done.text, to.text)? })
     };
-    let run = At { like: quote(like, done.like)?, text: quote(text, done.text)? };
-    (word(text, run.text)? == word(like, run.like)?).then_some(run)
+    let quote = next(b'"', At { like: done.like + SHORT, text: done.text + SHORT })?;
+    let space = next(b' ', quote).filter(|run| half_word(text, run.text) == half_word(like, run.like));
+    space.or_else(|| (word(text, quote.text)? == word(like, quote.like)?).then_some(quote))
 }
 
 fn word(text: &[u8], at: usize) -> Option<u64> {
@@ -322,6 +326,16 @@ mod tests {
         let diff = diff(like, text);
         assert!(diff.len() < 30, "{} {:?}", diff.len(), String::from_utf8_lossy(&diff));
         assert_eq!(self::diff(like, like).len(), 3, "one step that copies all");
+    }
+
+    #[test]
+    fn prose_differs_in_its_words() {
+        let text = |ready: u32, all: u32, address: &str| {
+            format!(r#"{{"message":"{ready} of {all} parts answer at 10.96.{address}","status":"True"}}"#).into_bytes()
+        };
+        let (like, text) = (text(4, 5, "58.46"), text(10, 12, "137.78"));
+        let literals: Vec<u8> = Steps::of(&diff(&like, &text)).flat_map(|step| step.literals.to_vec()).collect();
+        assert_eq!(String::from_utf8_lossy(&literals), "1012137.78");
     }
 
     #[test]

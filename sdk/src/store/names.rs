@@ -3,6 +3,8 @@ use std::hash::BuildHasher;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
+use super::slab::Slab;
+
 /// How many texts are remembered as seen once. Objects come in the order of their keys, so that what repeats does so
 /// within a few hundred objects, and 8 KiB are enough.
 const SEEN: usize = 4096;
@@ -11,7 +13,7 @@ const SEEN: usize = 4096;
 #[derive(Default)]
 pub(super) struct Names {
     table: HashTable<u32>,
-    words: Vec<Word>,
+    words: Slab<Word>,
     free: Vec<u32>,
     hasher: DefaultHashBuilder,
     /// Fingerprints of what was seen once: a text that never repeats costs 45 bytes more here than in its record.
@@ -84,7 +86,7 @@ impl Names {
     pub(super) fn memory(&self) -> usize {
         self.heap
             + self.table.allocation_size()
-            + self.words.capacity() * size_of::<Word>()
+            + self.words.memory()
             + self.free.capacity() * size_of::<u32>()
             + self.seen.capacity() * size_of::<u16>()
     }

@@ -43,6 +43,10 @@ impl<T> Slab<T> {
         }
     }
 
+    pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.chunks.iter().flatten()
+    }
+
     pub(super) fn get(&self, at: usize) -> Option<&T> {
         self.chunks.get(at >> BITS)?.get(at % CHUNK)
     }

@@ -95,6 +95,11 @@ impl ListSplitter {
         self.framing.at = 0;
     }
 
+    /// Lets go of the chunk, of which every item was taken: what it shares memory with can use that again.
+    pub(crate) fn let_go(&mut self) {
+        self.push(Bytes::new());
+    }
+
     /// Returns the next item; `None` when more bytes are needed.
     pub(crate) fn next_item(&mut self, models: &mut Models) -> Result<Option<Scanned<'_>>, Error> {
         self.framing.go_to_item(&self.chunk)?;
