@@ -4,9 +4,6 @@ use std::collections::HashMap;
 /// Written by `tests/controlplane/schema` from the Go types of Kubernetes; its first lines say what stands in it.
 pub(super) const TEXT: &str = include_str!("schema.txt");
 
-/// The message that holds managedFields.
-const OBJECT_META: &str = "meta.v1.ObjectMeta";
-
 /// What metadata of lists is.
 const LIST_META: &str = "meta.v1.ListMeta";
 
@@ -18,7 +15,7 @@ const STATUS: &str = "meta.v1.Status";
 pub(crate) struct Schema {
     pub(super) api_version: &'static str,
     pub(super) kind: &'static str,
-    /// Those that [`Id`] names, then whatever they hold.
+    /// Those that [`Id`] names, then whatever they hold, then the metadata of the object.
     messages: Vec<Message>,
 }
 
@@ -32,7 +29,7 @@ impl Id {
     pub(super) const STATUS: Self = Self(2);
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Message {
     pub(super) name: &'static str,
     /// Version and kind, where it is an object that stands within another: protobuf says neither there, and JSON both.
@@ -49,7 +46,7 @@ pub(super) struct Field {
     pub(super) presence: Presence,
     pub(super) shape: Shape,
     pub(super) r#type: Type,
-    /// Whether it is `metadata.managedFields`.
+    /// Whether it is `metadata.managedFields` of the object itself.
     pub(super) is_managed_fields: bool,
 }
 
@@ -118,10 +115,11 @@ impl Schema {
         while let Some(name) = names.list.get(messages.len()).copied() {
             let lines =
                 blocks.get(name)?.lines().take_while(|line| line.starts_with(|first: char| first.is_ascii_digit()));
-            let fields = lines.map(|line| Field::read(name, line, &mut names)).collect::<Option<_>>()?;
+            let fields = lines.map(|line| Field::read(line, &mut names)).collect::<Option<_>>()?;
             let embedded = types.get(name).filter(|_| name != root).copied();
             messages.push(Message { name, embedded, fields });
         }
+        mark_managed_fields(&mut messages)?;
         Some(Self { api_version, kind, messages })
     }
 
@@ -133,6 +131,20 @@ impl Schema {
     pub(super) fn messages(&self) -> &[Message] {
         &self.messages
     }
+}
+
+/// Gives the object a metadata of its own, so that its managedFields can be cut, and those of what it holds are left.
+fn mark_managed_fields(messages: &mut Vec<Message>) -> Option<()> {
+    let own = Id(u16::try_from(messages.len()).ok()?);
+    let object = messages.get_mut(usize::from(Id::OBJECT.0))?;
+    let field = object.fields.iter_mut().find(|field| field.name == "metadata")?;
+    let Type::Message(shared) = std::mem::replace(&mut field.r#type, Type::Message(own)) else { return None };
+    let mut metadata = messages.get(usize::from(shared.0))?.clone();
+    for field in &mut metadata.fields {
+        field.is_managed_fields = field.name == "managedFields";
+    }
+    messages.push(metadata);
+    Some(())
 }
 
 /// Returns the version, the kind and the message of each kind.
@@ -172,7 +184,7 @@ impl Names {
 
 impl Field {
     /// Reads `<number> <name> <presence><shape><type>`.
-    fn read(message: &'static str, line: &'static str, names: &mut Names) -> Option<Self> {
+    fn read(line: &'static str, names: &mut Names) -> Option<Self> {
         let mut words = line.split(' ');
         let (number, name, value) = (words.next()?.parse().ok()?, words.next()?, words.next()?);
         let presence = match value.as_bytes().first()? {
@@ -189,8 +201,8 @@ impl Field {
             _ => (Shape::One, value),
         };
         let r#type = Type::read(r#type, names)?;
-        let is_managed_fields = message == OBJECT_META && name == "managedFields";
-        Some(Self { number, name: if name == "." { "" } else { name }, presence, shape, r#type, is_managed_fields })
+        let name = if name == "." { "" } else { name };
+        Some(Self { number, name, presence, shape, r#type, is_managed_fields: false })
     }
 }
 

@@ -169,6 +169,18 @@ fn managed_fields_are_cut_unless_they_are_kept() {
 }
 
 #[test]
+fn managed_fields_within_an_object_are_left_to_it() {
+    let template = field(3, field(1, metadata("template")));
+    let deployment = [field(1, metadata("a")), field(2, template)].concat();
+    let body = envelope("apps/v1", "DeploymentList", &[field(1, ""), field(2, deployment)].concat());
+    let list = whole(Transcoder::list(schema("apps/v1", "Deployment"), ManagedFields::Drop), &body);
+    let object = &list["items"][0];
+    assert!(object["metadata"].get("managedFields").is_none(), "{object}");
+    let expected = json!([{"manager": "kubectl", "fieldsV1": {"f:data": {}}}]);
+    assert_eq!(object["spec"]["template"]["metadata"]["managedFields"], expected);
+}
+
+#[test]
 fn a_field_that_is_not_known_is_refused_and_what_came_before_it_is_kept() {
     let newer = [config_map("b"), field(99, "new")].concat();
     let (json, error) = run(config_maps(), [&list("ConfigMap", &[config_map("a"), newer.clone()])[..]]);
