@@ -108,8 +108,8 @@ impl Pair {
         let mut same = 0;
         for (key, theirs) in &json {
             let Some(ours) = protobuf.get(key).filter(|ours| version(ours) == version(theirs)) else { continue };
-            let path = difference(ours, theirs);
-            assert!(path.is_none(), "{} {key} differs at {path:?}:\n{ours}\n{theirs}", self.resource);
+            let difference = difference(ours, theirs);
+            assert!(difference.is_none(), "{} {key}: {difference:?}", self.resource);
             same += 1;
         }
         (same, json.len())
@@ -127,24 +127,25 @@ impl Pair {
     }
 }
 
-/// Returns where two values differ.
-fn difference(ours: &Value, theirs: &Value) -> Option<String> {
+/// Returns the first place where two values differ, and what stands there in both: of large ones the whole helps nobody.
+pub(crate) fn difference(ours: &Value, theirs: &Value) -> Option<String> {
     match (ours, theirs) {
         (Value::Object(ours), Value::Object(theirs)) => {
             // Each name once: of what nests deeply, looking twice at each level takes for ever.
             let names = ours.keys().chain(theirs.keys().filter(|name| !ours.contains_key(*name)));
-            names.into_iter().find_map(|name| match (ours.get(name), theirs.get(name)) {
-                (Some(ours), Some(theirs)) => difference(ours, theirs).map(|path| format!(".{name}{path}")),
-                _ => Some(format!(".{name}")),
+            names.into_iter().find_map(|name| {
+                let inner = match (ours.get(name), theirs.get(name)) {
+                    (Some(ours), Some(theirs)) => difference(ours, theirs)?,
+                    (ours, theirs) => format!(": {ours:?}, not {theirs:?}"),
+                };
+                Some(format!(".{name}{inner}"))
             })
         }
         (Value::Array(ours), Value::Array(theirs)) if ours.len() == theirs.len() => {
-            let pairs = ours.iter().zip(theirs).enumerate();
-            pairs
-                .into_iter()
-                .find_map(|(at, (ours, theirs))| difference(ours, theirs).map(|path| format!("[{at}]{path}")))
+            let mut pairs = ours.iter().zip(theirs).enumerate();
+            pairs.find_map(|(at, (ours, theirs))| Some(format!("[{at}]{}", difference(ours, theirs)?)))
         }
-        _ => (ours != theirs).then(String::new),
+        _ => (ours != theirs).then(|| format!(": {ours}, not {theirs}")),
     }
 }
 

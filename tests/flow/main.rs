@@ -14,6 +14,7 @@ mod operators;
 mod outages;
 mod own_writes;
 mod pair;
+mod protobuf;
 mod quiet;
 mod sharing;
 mod status;
@@ -30,7 +31,8 @@ fn main() -> std::process::ExitCode {
         .chain(sharing::trials())
         .chain(outages::trials())
         .chain(attributes::trials())
-        .chain(encodings::trials()))
+        .chain(encodings::trials())
+        .chain(protobuf::trials()))
 }
 
 /// What is cached.

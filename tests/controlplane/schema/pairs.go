@@ -9,6 +9,8 @@ import (
 	"reflect"
 	"strconv"
 
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
@@ -147,7 +149,15 @@ func (m *maker) object(presence float64) (runtime.Object, error) {
 	if err != nil {
 		return nil, err
 	}
-	return read.Interface().(runtime.Object), read.Interface().(interface{ Unmarshal([]byte) error }).Unmarshal(stored)
+	err = read.Interface().(interface{ Unmarshal([]byte) error }).Unmarshal(stored)
+	if set, ok := read.Interface().(*appsv1.StatefulSet); ok {
+		// The API server adds what protobuf has no place for (https://issue.k8s.io/87583).
+		for i := range set.Spec.VolumeClaimTemplates {
+			claim := &set.Spec.VolumeClaimTemplates[i]
+			claim.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("PersistentVolumeClaim"))
+		}
+	}
+	return read.Interface().(runtime.Object), err
 }
 
 func (m *maker) encode(mediaType string, object runtime.Object) ([]byte, error) {
