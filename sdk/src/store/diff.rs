@@ -21,6 +21,9 @@ const BITS: u32 = 12;
 /// Longest value that is taken to have nothing in common with another: a digest with its quote.
 const SHORT: usize = 72;
 
+/// Shortest rest of a value that may be prose.
+const PROSE: usize = 16;
+
 /// A place of which nothing is known.
 const NOWHERE: u16 = u16::MAX;
 
@@ -248,7 +251,10 @@ fn behind_value(like: &[u8], text: &[u8], done: At) -> Option<At> {
         Some(At { like: find(like, done.like, to.like)?, text: find(text, done.text, to.text)? })
     };
     let quote = next(b'"', At { like: done.like + SHORT, text: done.text + SHORT })?;
-    let space = next(b' ', quote).filter(|run| half_word(text, run.text) == half_word(like, run.like));
+    // Most values are too short for prose, and looking for spaces in each would cost as much as it saves.
+    let prose = quote.text - done.text >= PROSE && quote.like - done.like >= PROSE;
+    let space = if prose { next(b' ', quote) } else { None };
+    let space = space.filter(|run| half_word(text, run.text) == half_word(like, run.like));
     space.or_else(|| (word(text, quote.text)? == word(like, quote.like)?).then_some(quote))
 }
 
