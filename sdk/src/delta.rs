@@ -20,7 +20,7 @@ const LUMP: usize = MAX_BYTES / 4;
 
 /// Most deltas handed over at once: few beside [`MAX_BYTES`], which they count against until the next are asked for, so that
 /// the reflector fills the rest meanwhile.
-pub const MAX_BATCH: usize = 32;
+pub const MAX_BATCH: usize = 64;
 
 /// Makes a queue.
 pub fn channel() -> (DeltaSender, DeltaReceiver) {
