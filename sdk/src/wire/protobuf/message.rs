@@ -33,11 +33,8 @@ impl ToJson {
 
     /// Begins a list.
     pub(super) fn begin_list(&self, json: &mut Vec<u8>) {
-        json.extend_from_slice(b"{\"kind\":\"");
-        json.extend_from_slice(self.schema.kind.as_bytes());
-        json.extend_from_slice(b"List\",\"apiVersion\":\"");
-        json.extend_from_slice(self.schema.api_version.as_bytes());
-        json.extend_from_slice(b"\",");
+        json.push(b'{');
+        write_type(self.schema.api_version.as_bytes(), format!("{}List", self.schema.kind).as_bytes(), json);
     }
 
     /// Writes the metadata of a list, and what stands between it and what follows.
@@ -173,8 +170,7 @@ impl ToJson {
                 write_name(field, json);
                 json.extend_from_slice(b"null,");
             }
-            (.., Type::Bool | Type::Int) => self.member(field, Value::Varint(0), json)?,
-            _ => self.member(field, Value::Bytes(&[]), json)?,
+            _ => self.member(field, zero(field.r#type), json)?,
         }
         Ok(())
     }
@@ -253,7 +249,7 @@ fn is_zero(value: Value<'_>) -> bool {
     matches!(value, Value::Varint(0) | Value::Bytes([]))
 }
 
-/// Returns what an absent value of a map stands for.
+/// Returns what an absent value stands for.
 fn zero(r#type: Type) -> Value<'static> {
     match r#type {
         Type::Bool | Type::Int => Value::Varint(0),
