@@ -5,6 +5,8 @@ pub mod resource;
 
 pub(crate) mod clock;
 
+pub(crate) mod protobuf;
+
 pub mod declare;
 
 pub mod metrics;

@@ -9,7 +9,7 @@ use kubewright::reflector::{
     ApiListerWatcher, Closed, Delta, DeltaSink, Encoding, FirstSync, Reflector, ReflectorStatus, Target,
 };
 use kubewright::resource::{ResourceType, Scope};
-use kubewright::wire::ManagedFields;
+use kubewright::wire::{ManagedFields, RawObject};
 use serde_json::Value;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -36,8 +36,7 @@ impl DeltaSink for Seen {
         let mut seen = self.0.lock().unwrap();
         match delta {
             Delta::Listed(object) | Delta::Applied(object) => {
-                let json = serde_json::from_slice(object.json()).expect("an object is JSON");
-                seen.0.insert(object.key().to_string(), json);
+                seen.0.insert(object.key().to_string(), value(&object));
             }
             Delta::Deleted(object) => drop(seen.0.remove(object.key().as_str())),
             Delta::Replaced(_) => seen.1 = true,
@@ -126,6 +125,11 @@ impl Pair {
         assert_eq!(statuses[1].encoding, Some(Encoding::Json), "{}", self.resource);
         statuses[0].encoding
     }
+}
+
+/// Returns an object as it came.
+pub(crate) fn value(object: &RawObject) -> Value {
+    serde_json::from_slice(object.json()).expect("an object is JSON")
 }
 
 /// Returns the first place where two values differ, and what stands there in both: of large ones the whole helps nobody.

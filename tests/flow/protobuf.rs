@@ -19,7 +19,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
-use super::encodings::difference;
+use super::encodings::{difference, value};
 use super::operators::Outcome;
 
 const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
@@ -173,11 +173,10 @@ struct Sink(mpsc::UnboundedSender<Read>);
 
 impl DeltaSink for Sink {
     async fn push(&self, delta: Delta) -> Result<(), Closed> {
-        let json = |json: &[u8]| serde_json::from_slice(json).expect("an object is JSON");
         let read = match delta {
-            Delta::Listed(object) => Read { what: "listed", value: json(object.json()) },
-            Delta::Applied(object) => Read { what: "applied", value: json(object.json()) },
-            Delta::Deleted(object) => Read { what: "deleted", value: json(object.json()) },
+            Delta::Listed(object) => Read { what: "listed", value: value(&object) },
+            Delta::Applied(object) => Read { what: "applied", value: value(&object) },
+            Delta::Deleted(object) => Read { what: "deleted", value: value(&object) },
             Delta::Replaced(version) => Read { what: "replaced", value: Value::from(version.as_str()) },
             Delta::ListStarted | Delta::Bookmark(_) => return Ok(()),
         };

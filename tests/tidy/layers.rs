@@ -6,7 +6,7 @@ use crate::tree::Tree;
 
 /// The layers, lowest first. ARCHITECTURE.md draws them; the numbers here are those of the drawing.
 const LAYERS: [&[&str]; 14] = [
-    &["resource", "clock"],
+    &["resource", "clock", "protobuf"],
     &["declare", "metrics"],
     &["client", "wire"],
     &["reflector"],

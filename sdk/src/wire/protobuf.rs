@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::protobuf::Malformed;
+
 use super::{Error, MAX_OBJECT_BYTES, ManagedFields};
 
 mod frame;
@@ -18,8 +20,6 @@ mod message;
 mod scalar;
 
 mod schema;
-
-mod wire_type;
 
 #[cfg(test)]
 mod tests;
@@ -108,6 +108,18 @@ impl Unread {
     /// Names the message, unless one that it holds was named.
     fn within(self, message: &'static str) -> Self {
         Self { within: self.within.or(Some(message)), ..self }
+    }
+}
+
+impl From<Malformed> for Unread {
+    fn from(malformed: Malformed) -> Self {
+        Self::new(malformed.problem())
+    }
+}
+
+impl From<Malformed> for Error {
+    fn from(malformed: Malformed) -> Self {
+        Unread::from(malformed).into()
     }
 }
 

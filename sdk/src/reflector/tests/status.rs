@@ -47,9 +47,12 @@ async fn metrics_carry_the_name_that_logs_and_readiness_use_and_nothing_of_objec
         synced_then(5, [Step::Send(event("ADDED", &pod("secret-name", 6)) + &event("ADDED", "{}")), Step::Hang])
     })
     .await;
-    let mut snapshot = Snapshot::default();
-    seen.status.collect(&target, &mut snapshot);
-    let text = snapshot.text();
+    let text_of = |status: ReflectorStatus| {
+        let mut snapshot = Snapshot::default();
+        status.collect(&target, &mut snapshot);
+        snapshot.text()
+    };
+    let text = text_of(seen.status.clone());
     let label = r#"{kind="pods/v1 (namespace shop, labels a=\"b\")"}"#;
     for series in [
         "kubewright_reflector_lists_total{} 1",
@@ -67,4 +70,11 @@ async fn metrics_carry_the_name_that_logs_and_readiness_use_and_nothing_of_objec
         assert!(text.lines().any(|line| line == series), "{series} in\n{text}");
     }
     assert!(!text.contains("secret-name"), "{text}");
+
+    assert!(!text.contains("_protobuf"), "the source does not say: {text}");
+    for (encoding, value) in [(Encoding::Protobuf, 1), (Encoding::Json, 0)] {
+        let text = text_of(ReflectorStatus { encoding: Some(encoding), ..seen.status.clone() });
+        let series = format!("kubewright_reflector_protobuf{label} {value}");
+        assert!(text.lines().any(|line| line == series), "{series} in\n{text}");
+    }
 }

@@ -1,11 +1,9 @@
 //! What stands around objects: `runtime.Unknown`, lists, and the length-delimited events of a watch.
+use crate::protobuf::{Fields, MAGIC, varint};
+
 use super::message::ToJson;
 use super::scalar::write_text;
-use super::wire_type::{Fields, varint};
 use super::{Error, MAX_HEAD_BYTES, MAX_OBJECT_BYTES, Unread, too_large};
-
-/// What everything that the API server writes as protobuf begins with.
-const MAGIC: [u8; 4] = *b"k8s\0";
 
 const NOT_PROTOBUF: Unread = Unread::new("it does not begin as protobuf of Kubernetes does");
 const UNKNOWN: Unread = Unread::new("a field is not known");

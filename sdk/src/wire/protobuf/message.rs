@@ -1,9 +1,10 @@
 //! Objects and what they hold, from protobuf to JSON.
 use std::sync::Arc;
 
+use crate::protobuf::{Fields, Value};
+
 use super::scalar::{self, write_text};
 use super::schema::{Field, Id, Presence, Schema, Shape, Type};
-use super::wire_type::{Fields, Value};
 use super::{ManagedFields, Unread};
 
 const UNKNOWN: Unread = Unread::new("a field is not known, or stands twice");
@@ -124,7 +125,7 @@ impl ToJson {
                 } else if field.presence != Presence::Filled || !is_zero(value) {
                     self.member(field, value, json)?;
                 }
-                fields.next()
+                Ok(fields.next()?)
             }
             Shape::List => {
                 write_name(field, json);

@@ -6,8 +6,9 @@ use jiff::civil::DateTime;
 use jiff::fmt::temporal::DateTimePrinter;
 use serde_json::value::RawValue;
 
+use crate::protobuf::Fields;
+
 use super::Unread;
-use super::wire_type::Fields;
 
 const UNKNOWN: Unread = Unread::new("a field of a scalar is not known");
 const TIME: Unread = Unread::new("a time is out of range");
