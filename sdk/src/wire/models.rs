@@ -20,6 +20,9 @@ const PRICE: u32 = 16;
 /// Most that is saved for that.
 const MOST_CREDIT: u32 = 32 * PRICE;
 
+/// What part of an object may be scanned where it differs from its model, before another model is worth its price.
+const SCANNED: usize = 64;
+
 /// How many objects that had to be scanned count as one that was read by a model.
 const TRICKLE: u32 = 64;
 
@@ -46,8 +49,10 @@ struct Reading {
     labels: Vec<u64>,
     chosen: bool,
     model: Option<usize>,
-    /// Whether part of it had to be scanned.
+    /// Whether a member had to be scanned.
     missed: bool,
+    /// How many bytes of other members had to be.
+    scanned: usize,
 }
 
 impl Default for Models {
@@ -74,9 +79,9 @@ impl Models {
 
     /// Begins with another object.
     pub(super) fn begin(&mut self) {
-        let Reading { labels, chosen, model, missed } = &mut self.reading;
+        let Reading { labels, chosen, model, missed, scanned } = &mut self.reading;
         labels.clear();
-        (*chosen, *model, *missed) = (false, None, false);
+        (*chosen, *model, *missed, *scanned) = (false, None, false, 0);
     }
 
     /// Chooses a model for an object of these labels.
@@ -91,15 +96,16 @@ impl Models {
         reading.model = elected.or(Some(self.last)).filter(|model| *model < self.models.len());
     }
 
-    /// Takes the value of the member of that name, which comes next, if the model has one of the same structure; takes
+    /// Takes the value of the member of that name, which comes next, if the model has one of about the same structure; takes
     /// nothing otherwise. The name of managedFields is none.
     pub(super) fn follow(&mut self, name: Option<&[u8]>, scanner: &mut Scanner<'_>, outline: &mut Outline) -> bool {
         // Members before the labels are read by what the last object was read by.
         let model = if self.reading.chosen { self.reading.model } else { Some(self.last) };
         let model = model.and_then(|model| self.models.get(model));
-        let followed = model.is_some_and(|model| model.follow(name, scanner, outline));
-        self.reading.missed |= !followed;
-        followed
+        let scanned = model.and_then(|model| model.follow(name, scanner, outline));
+        self.reading.scanned += scanned.unwrap_or_default();
+        self.reading.missed |= scanned.is_none();
+        scanned.is_some()
     }
 
     /// Ends an object that turned out to be JSON: it becomes a model if there was none for all of it.
@@ -108,6 +114,7 @@ impl Models {
             self.last = model;
             self.models[model].used = true;
         }
+        self.reading.missed |= self.reading.scanned > text.len() / SCANNED;
         if !self.reading.missed {
             self.credit = self.credit.saturating_add(1).min(MOST_CREDIT);
         } else if self.learns && text.len() <= LARGEST && (self.models.is_empty() || self.credit >= PRICE) {
@@ -211,6 +218,44 @@ mod tests {
     }
 
     #[test]
+    fn what_is_longer_or_shorter_than_its_model_is_scanned_only_there() {
+        let mut models = Models::learning();
+        let object = |parts: usize, more: &str| {
+            let parts: Vec<Value> = (0..parts).map(|part| json!({"a": part, "b": {"c": [part]}})).collect();
+            let spec = format!(r#"{{"a":"{}","b":{},"c":{{"a":7{more}}}}}"#, "x".repeat(10_000), json!(parts));
+            format!(r#"{{"metadata":{{"name":"a"}},"spec":{spec},"status":{{"a":{}}}}}"#, parts.len())
+        };
+        read(object(3, "").as_bytes(), &mut models).unwrap();
+        for (parts, more) in [(3, ""), (1, ""), (0, ""), (9, ""), (3, r#","d":{}"#), (5, r#","d":[{"e":[]}],"f":1"#)] {
+            let json = object(parts, more);
+            assert_eq!(read(json.as_bytes(), &mut models), read(json.as_bytes(), &mut Models::default()));
+            assert!(!models.reading.missed, "{parts} {more}");
+            let odd = json.len() - object(0, "").len();
+            assert!(models.reading.scanned <= odd + 100, "{parts} {more} {}", models.reading.scanned);
+        }
+        assert_eq!(models.models.len(), 1);
+    }
+
+    #[test]
+    fn nesting_is_bounded_on_the_way_back_to_a_model_as_without_one() {
+        let mut models = Models::learning();
+        let nested = |levels: usize, inner: &str| {
+            let (open, close) = ("[".repeat(levels), "]".repeat(levels));
+            let long = "x".repeat(10_000);
+            let (spec, data) = (format!(r#"{{"a":{open}{inner}{close}}}"#), format!(r#"{open}{inner}{close}"#));
+            format!(r#"{{"metadata":{{"name":"a"}},"spec":{spec},"data":{data},"status":{{"a":"{long}"}}}}"#)
+        };
+        read(nested(1000, "1,[1]").as_bytes(), &mut models).unwrap();
+        for levels in [20, 23, 24, 25, 30] {
+            let json = nested(1000, &format!("1,{}1{}", "[".repeat(levels), "]".repeat(levels)));
+            let (by_model, walked) =
+                (read(json.as_bytes(), &mut models), read(json.as_bytes(), &mut Models::default()));
+            assert_eq!((by_model.is_ok(), walked.is_ok()), (levels <= 24, levels <= 24), "{levels}");
+            assert!(levels > 24 || !models.reading.missed);
+        }
+    }
+
+    #[test]
     fn labels_tell_which_model_is_right() {
         let mut models = Models::learning();
         let other = |number: usize| {
@@ -241,8 +286,8 @@ mod tests {
             read(odd(number, 26).as_bytes(), &mut models).unwrap();
         }
         assert!(models.models.len() <= 10, "{}", models.models.len());
-        models.credit = u32::MAX;
         for number in 0..MOST_LABELS + MOST {
+            models.credit = u32::MAX;
             read(odd(number, 13).as_bytes(), &mut models).unwrap();
             assert!(models.models.len() <= MOST && models.kin.len() <= MOST_LABELS);
         }

@@ -159,9 +159,14 @@ impl<'a> Scanner<'a> {
 
     /// Takes any value, checks it, and returns where it stands.
     pub(super) fn skip(&mut self) -> Result<Range<usize>, Error> {
+        self.skip_within(0)
+    }
+
+    /// Takes a value that stands in so many containers.
+    pub(super) fn skip_within(&mut self, depth: usize) -> Result<Range<usize>, Error> {
         self.space();
         let start = self.at;
-        self.nesting.depth = 0;
+        (self.nesting.around, self.nesting.depth) = (depth, depth);
         while self.skip_start()? || self.skip_ends()? {}
         Ok(start..self.at)
     }
@@ -222,7 +227,13 @@ impl<'a> Scanner<'a> {
         Ok(false)
     }
 
+    /// Says whether this byte stands right here.
+    pub(super) fn is_at(&self, byte: u8) -> bool {
+        self.json.get(self.at) == Some(&byte)
+    }
+
     /// Takes the string, the number or the literal that stands right here, and says whether there is one.
+    #[inline]
     pub(super) fn skip_token(&mut self) -> bool {
         match self.json.get(self.at) {
             Some(b'"') => self.skip_string().is_ok(),
@@ -342,7 +353,7 @@ impl<'a> Scanner<'a> {
     }
 
     #[inline]
-    fn close(&mut self, byte: u8, problem: &'static str) -> Result<(), Error> {
+    pub(super) fn close(&mut self, byte: u8, problem: &'static str) -> Result<(), Error> {
         if self.take(byte) { Ok(()) } else { Err(self.error(problem)) }
     }
 
@@ -375,6 +386,8 @@ enum Container {
 struct Nesting {
     bits: [u64; MAX_NESTING / 64],
     depth: usize,
+    /// How many containers were open before.
+    around: usize,
 }
 
 impl Nesting {
@@ -394,7 +407,7 @@ impl Nesting {
     }
 
     fn innermost(&self) -> Option<Container> {
-        let top = self.depth.checked_sub(1)?;
+        let top = if self.depth > self.around { self.depth - 1 } else { return None };
         let object = self.bits[top / 64] >> (top % 64) & 1 == 1;
         Some(if object { Container::Object } else { Container::Array })
     }
