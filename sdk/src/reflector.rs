@@ -233,7 +233,7 @@ impl<S: DeltaSink> Reflector<S> {
 
     /// Returns the object if it is one that was asked for; others are counted and reported.
     fn admit(&mut self, scanned: &Scanned<'_>) -> Option<Arc<RawObject>> {
-        let refused = if scanned.kind.as_deref() == Some("Table") {
+        let refused = if scanned.kind.as_deref() == Some(b"Table") {
             wire::Error::Table.to_string()
         } else if self.is_other_kind(scanned) {
             "it is of another kind".to_owned()
@@ -264,10 +264,10 @@ impl<S: DeltaSink> Reflector<S> {
         let resource = &self.target.resource;
         let (kind, version) = (scanned.kind.as_deref(), scanned.api_version.as_deref());
         let partial = self.target.metadata_only
-            && kind.is_none_or(|said| said == "PartialObjectMetadata")
-            && version.is_none_or(|said| said == "meta.k8s.io/v1");
-        let own =
-            kind.is_none_or(|said| said == resource.kind) && version.is_none_or(|said| resource.has_api_version(said));
+            && kind.is_none_or(|said| said == b"PartialObjectMetadata")
+            && version.is_none_or(|said| said == b"meta.k8s.io/v1");
+        let own = kind.is_none_or(|said| said == resource.kind.as_bytes())
+            && version.is_none_or(|said| resource.has_api_version(said));
         !partial && !own
     }
 

@@ -104,9 +104,12 @@ impl ResourceType {
     }
 
     /// Says whether that is its `apiVersion`.
-    pub(crate) fn has_api_version(&self, said: &str) -> bool {
-        let (group, version) = said.rsplit_once('/').unwrap_or(("", said));
-        self.group == group && self.version == version
+    pub(crate) fn has_api_version(&self, said: &[u8]) -> bool {
+        let group = said.strip_suffix(self.version.as_bytes());
+        group.is_some_and(|group| match group {
+            b"" => self.group.is_empty(),
+            group => group.strip_suffix(b"/") == Some(self.group.as_bytes()),
+        })
     }
 
     /// Returns the name of its CustomResourceDefinition and of its RBAC resource: `websites.demo.kubewright.dev`, or `pods`.
@@ -305,10 +308,14 @@ mod tests {
     fn a_kind_knows_its_api_version_from_others() {
         use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
         for resource in [ResourceType::of::<Pod>(), ResourceType::of::<Deployment>()] {
-            for said in ["", "v1", "/v1", "apps/v1", "apps/v1/", "apps/v2", "app/v1", "apps", "x/apps/v1"] {
+            for said in ["", "v1", "/v1", "apps/v1", "apps/v1/", "apps/v2", "app/v1", "apps", "x/apps/v1", "appsv1"] {
                 // The core group has one spelling more that nobody uses.
                 let spelled = if said == "/v1" { "v1" } else { said };
-                assert_eq!(resource.has_api_version(said), resource.api_version() == spelled, "{resource} {said}");
+                assert_eq!(
+                    resource.has_api_version(said.as_bytes()),
+                    resource.api_version() == spelled,
+                    "{resource} {said}"
+                );
             }
         }
     }

@@ -40,7 +40,7 @@ impl<'a> Event<'a> {
         let (mut r#type, mut object) = (None, None);
         scanner.members(|scanner, _, name| {
             match &*name {
-                b"type" if r#type.is_none() => r#type = Some(EventType::of(&scanner.string()?)),
+                b"type" if r#type.is_none() => r#type = Some(EventType::of(&scanner.text()?)),
                 b"object" if object.is_none() => object = Some(Scanned::scan(scanner, models)?),
                 b"type" | b"object" => {
                     return Err(Error::Malformed { problem: "a member of the event stands twice", at: scanner.at() });
@@ -61,13 +61,13 @@ impl<'a> Event<'a> {
 }
 
 impl EventType {
-    fn of(name: &str) -> Self {
+    fn of(name: &[u8]) -> Self {
         match name {
-            "ADDED" => Self::Added,
-            "MODIFIED" => Self::Modified,
-            "DELETED" => Self::Deleted,
-            "BOOKMARK" => Self::Bookmark,
-            "ERROR" => Self::Error,
+            b"ADDED" => Self::Added,
+            b"MODIFIED" => Self::Modified,
+            b"DELETED" => Self::Deleted,
+            b"BOOKMARK" => Self::Bookmark,
+            b"ERROR" => Self::Error,
             _ => Self::Unknown,
         }
     }

@@ -51,11 +51,9 @@ impl Marks {
 
     /// Returns them as they are without some bytes in which none stands.
     pub(super) fn without(&self, cut: &Range<usize>) -> Self {
-        let place = |(from, to): (u32, u32)| {
-            let by = if from as usize >= cut.end { cut.len() as u32 } else { 0 };
-            (from - by, to - by)
-        };
-        Self(self.0.map(|mark| if mark.0 == mark.1 { mark } else { place(mark) }))
+        let (end, length) = (cut.end as u32, cut.len() as u32);
+        // Those that are empty stand at 0, before any cut that takes something.
+        Self(self.0.map(|(from, to)| if from >= end { (from - length, to - length) } else { (from, to) }))
     }
 
     /// Returns those that stand somewhere, each with its number, as they follow each other.

@@ -25,9 +25,9 @@ pub(crate) struct Scanned<'a> {
     /// The whole object.
     pub(crate) raw: &'a [u8],
     /// `apiVersion`, which items of typed lists lack.
-    pub(crate) api_version: Option<Cow<'a, str>>,
+    pub(crate) api_version: Option<Text<'a>>,
     /// `kind`, which items of typed lists lack.
-    pub(crate) kind: Option<Cow<'a, str>>,
+    pub(crate) kind: Option<Text<'a>>,
     fields: Fields<'a>,
     outline: Outline,
 }
@@ -186,7 +186,8 @@ impl<'a> Fields<'a> {
     /// Checks that it is what the API says.
     fn check(&self) -> Result<(), Error> {
         // A slash would make one key out of another.
-        let has_slash = |text: &Option<Text<'_>>| text.as_deref().is_some_and(|text| text.contains(&b'/'));
+        let has_slash =
+            |text: &Option<Text<'_>>| text.as_deref().is_some_and(|text| memchr::memchr(b'/', text).is_some());
         let field = if self.source.name.as_deref().unwrap_or_default().is_empty() || has_slash(&self.source.name) {
             Some("metadata.name")
         } else if has_slash(&self.source.namespace) {
@@ -410,9 +411,9 @@ pub(super) fn metadata_json(json: &[u8]) -> Option<Vec<u8>> {
     (dropped && scanned.is_ok()).then_some(kept)
 }
 
-fn optional_text<'a>(scanner: &mut Scanner<'a>) -> Result<Option<Cow<'a, str>>, Error> {
+fn optional_text<'a>(scanner: &mut Scanner<'a>) -> Result<Option<Text<'a>>, Error> {
     if scanner.peek()? == b'"' {
-        return scanner.string().map(Some);
+        return scanner.text().map(Some);
     }
     scanner.skip()?;
     Ok(None)

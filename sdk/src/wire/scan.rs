@@ -145,6 +145,27 @@ impl<'a> Scanner<'a> {
     /// plain, and need not be checked again by who only compares or copies them.
     #[inline]
     pub(super) fn text(&mut self) -> Result<Cow<'a, [u8]>, Error> {
+        match self.plain_text() {
+            Some(text) => Ok(Cow::Borrowed(text)),
+            None => self.strange_text(),
+        }
+    }
+
+    /// Takes the string that stands right here if it is plain.
+    #[inline(always)]
+    fn plain_text(&mut self) -> Option<&'a [u8]> {
+        let start = self.at + 1;
+        if !self.is_at(b'"') {
+            return None;
+        }
+        let end = self.plain.end(start);
+        let text = if self.json.get(end) == Some(&b'"') { self.json.get(start..end) } else { None };
+        self.at = if text.is_some() { end + 1 } else { self.at };
+        text
+    }
+
+    #[inline(never)]
+    fn strange_text(&mut self) -> Result<Cow<'a, [u8]>, Error> {
         self.space();
         let start = self.at;
         let escaped = self.skip_string()?;
@@ -236,7 +257,7 @@ impl<'a> Scanner<'a> {
     #[inline]
     pub(super) fn skip_token(&mut self) -> bool {
         match self.json.get(self.at) {
-            Some(b'"') => self.skip_string().is_ok(),
+            Some(b'"') => self.plain_text().is_some() || self.skip_string().is_ok(),
             Some(b'-' | b'0'..=b'9') => self.skip_number().is_ok(),
             _ => self.skip_literal().is_ok(),
         }
@@ -249,8 +270,10 @@ impl<'a> Scanner<'a> {
     /// Takes a key and the colon behind it.
     #[inline]
     pub(super) fn key(&mut self) -> Result<(), Error> {
-        self.space();
-        self.skip_string()?;
+        if self.plain_text().is_none() {
+            self.space();
+            self.skip_string()?;
+        }
         self.close(b':', "a colon is expected")
     }
 
@@ -304,7 +327,7 @@ impl<'a> Scanner<'a> {
 
     #[inline]
     fn skip_number(&mut self) -> Result<(), Error> {
-        let _ = self.take(b'-');
+        self.at += usize::from(self.is_at(b'-'));
         match self.digits() {
             (0, _) => return Err(self.error("a digit is expected")),
             (2.., b'0') => return Err(self.error("a number starts with zero")),
