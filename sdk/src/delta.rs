@@ -135,6 +135,11 @@ impl DeltaReceiver {
         }
         true
     }
+
+    /// Says whether the next batch has to be waited for.
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
 }
 
 impl Drop for DeltaReceiver {

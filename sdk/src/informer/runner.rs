@@ -27,9 +27,9 @@ use super::presence::Reports;
 use super::resync::Resync;
 use super::shared::{Arrival, Core};
 
-/// How many deltas are applied before other tasks of the thread, and handlers that came meanwhile, get their turn:
-/// a few milliseconds when an index decodes every object.
-const SLICE: usize = 128;
+/// How many deltas are applied before other tasks of the thread, and handlers that came meanwhile, get their turn, and what
+/// was done is told of: a few milliseconds when an index decodes every object.
+pub(super) const SLICE: usize = 128;
 
 /// How long after a list a better dictionary may be made: that takes a core for a tenth of a second, and then every object
 /// is packed anew, just when controllers reconcile everything that was listed.
@@ -56,6 +56,8 @@ pub(super) struct Runner {
     ended: Option<Arc<Failure>>,
     /// Events that were merged for handlers that are gone.
     merged: u64,
+    /// Deltas that nobody was told of.
+    untold: usize,
 }
 
 struct Attached {
@@ -80,6 +82,7 @@ impl Runner {
             reports: Reports::new(parts),
             ended: None,
             merged: 0,
+            untold: 0,
         }
     }
 
@@ -107,6 +110,7 @@ impl Runner {
                 Some((part, failure)) = reports.next() => self.report(part, failure),
                 more = deltas.next_batch(&mut batch), if flowing => {
                     flowing = more;
+                    self.untold += batch.len();
                     self.apply_all(&mut batch).await;
                     if !flowing {
                         self.ended = Some(Arc::new(self.why_ended()));
@@ -118,7 +122,10 @@ impl Runner {
                 () = tokio::task::yield_now(), if self.tending => self.tending = self.writer.tend(),
             }
             self.resync();
-            self.publish();
+            // To wake a handler costs as much as a dozen events, so while more comes it is woken for many.
+            if self.untold == 0 || self.untold >= SLICE || deltas.is_empty() {
+                self.publish();
+            }
         }
         self.handlers.clear();
         self.informer.close();
@@ -291,6 +298,7 @@ impl Runner {
 
     /// Tells of what readers can see and handlers have seen. Called after both.
     fn publish(&mut self) {
+        self.untold = 0;
         self.handlers.iter_mut().for_each(|handler| handler.delivery.flush());
         let (store, presence) = (&self.informer.store, self.informer.presence());
         let now = InformerStatus {

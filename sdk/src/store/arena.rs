@@ -13,8 +13,15 @@ const SEGMENT: usize = 256 * 1024;
 /// Fewest bytes of one segment: each is a quarter of all before it, up to the bound, so that a small store stays small.
 const FIRST_SEGMENT: usize = 1024;
 
-/// Bytes before each record: its owner and its length.
+/// Bytes before each record: its owner, its length, and how many unused bytes follow.
 const HEADER: usize = 8;
+
+/// Most unused bytes behind a record: one that is shorter by more than was there before it moves. A later state of an object
+/// is mostly as long as the one before, give or take a few bytes, and to write it in that place leaves no hole.
+const MAX_SLACK: usize = 15;
+
+/// How many bits of a length say how long the record is; the others are for what is unused. No object is as large.
+const LENGTH_BITS: u32 = 28;
 
 /// The owner of a record that is no longer used.
 const NOBODY: u32 = u32::MAX;
@@ -55,16 +62,34 @@ impl Arena {
         let segment = self.room(HEADER + record.len());
         let bytes = &mut self.segments[segment as usize].bytes;
         let offset = bytes.len() as u32;
-        bytes.push(&owner.to_le_bytes());
-        bytes.push(&(record.len() as u32).to_le_bytes());
+        bytes.push(&header(owner, record.len(), 0));
         bytes.push(record);
         Place { segment, offset }
+    }
+
+    /// Puts a record of `owner` in the place of one it has, or in another if that does not fit, and says where it is.
+    pub(super) fn replace(&mut self, place: Place, owner: u32, record: &[u8]) -> Place {
+        let Records { bytes, unused } = &mut self.segments[place.segment as usize];
+        let bytes = &mut bytes[place.offset as usize..];
+        let (length, slack) = size(bytes);
+        match (length + slack).checked_sub(record.len()) {
+            Some(left @ 0..=MAX_SLACK) => {
+                *unused = *unused + left - slack;
+                bytes[..HEADER].copy_from_slice(&header(owner, record.len(), left));
+                bytes[HEADER..][..record.len()].copy_from_slice(record);
+                place
+            }
+            _ => {
+                self.remove(place);
+                self.add(owner, record)
+            }
+        }
     }
 
     /// Returns the record at a place that [`Arena::add`] gave, or [`Arena::compact`] since.
     pub(super) fn get(&self, Place { segment, offset }: Place) -> &[u8] {
         let bytes = &self.segments[segment as usize].bytes[offset as usize..];
-        &bytes[HEADER..HEADER + length(bytes)]
+        &bytes[HEADER..HEADER + size(bytes).0]
     }
 
     /// Gives a record to another owner.
@@ -94,11 +119,11 @@ impl Arena {
         let Records { bytes, .. } = std::mem::take(&mut self.segments[sparse as usize]);
         let mut rest = &bytes[..];
         while !rest.is_empty() {
-            let (record, behind) = rest.split_at(HEADER + length(rest));
-            rest = behind;
-            let owner = owner(record);
+            let (owner, (length, slack)) = (number(rest, 0), size(rest));
+            let (record, behind) = rest[HEADER..].split_at(length);
+            rest = &behind[slack..];
             if owner != NOBODY {
-                moved(owner, self.add(owner, &record[HEADER..]));
+                moved(owner, self.add(owner, record));
             }
         }
         self.put_away(bytes);
@@ -176,12 +201,16 @@ impl Arena {
     }
 }
 
-fn owner(record: &[u8]) -> u32 {
-    number(record, 0)
+fn header(owner: u32, length: usize, slack: usize) -> [u8; HEADER] {
+    let [a, b, c, d] = owner.to_le_bytes();
+    let [e, f, g, h] = (length as u32 | (slack as u32) << LENGTH_BITS).to_le_bytes();
+    [a, b, c, d, e, f, g, h]
 }
 
-fn length(record: &[u8]) -> usize {
-    number(record, 4) as usize
+/// Returns how long a record is, and how many unused bytes follow.
+fn size(record: &[u8]) -> (usize, usize) {
+    let size = number(record, 4);
+    ((size & ((1 << LENGTH_BITS) - 1)) as usize, (size >> LENGTH_BITS) as usize)
 }
 
 fn number(record: &[u8], at: usize) -> u32 {
@@ -202,14 +231,22 @@ mod tests {
 
     impl Owners {
         fn put(&mut self, arena: &mut Arena, owner: u32, record: Vec<u8>) {
-            self.remove(arena, owner);
-            self.0.insert(owner, (arena.add(owner, &record), record));
+            let place = match self.0.get(&owner) {
+                Some(&(place, _)) => arena.replace(place, owner, &record),
+                None => arena.add(owner, &record),
+            };
+            self.0.insert(owner, (place, record));
+            self.compact(arena);
         }
 
         fn remove(&mut self, arena: &mut Arena, owner: u32) {
             if let Some((place, _)) = self.0.remove(&owner) {
                 arena.remove(place);
             }
+            self.compact(arena);
+        }
+
+        fn compact(&mut self, arena: &mut Arena) {
             arena.compact(|owner, place| self.0.get_mut(&owner).unwrap().0 = place);
         }
 
@@ -217,6 +254,9 @@ mod tests {
             for (place, record) in self.0.values() {
                 assert_eq!(arena.get(*place), record);
             }
+            let unused: usize = arena.segments.iter().map(|segment| segment.unused).sum();
+            let filled: usize = arena.segments.iter().map(|segment| segment.bytes.len()).sum();
+            assert_eq!(filled - unused, self.bytes());
         }
 
         fn bytes(&self) -> usize {
@@ -227,7 +267,7 @@ mod tests {
     proptest! {
         #[test]
         fn every_record_is_where_its_owner_was_told(
-            steps in proptest::collection::vec((0..200_u32, 0..60_000_usize, 0..4_u8), 1..300)
+            steps in proptest::collection::vec((0..200_u32, 0..60_000_usize, 0..6_u8), 1..300)
         ) {
             let (mut arena, mut owners) = (Arena::default(), Owners::default());
             for (owner, size, step) in steps {
@@ -235,11 +275,31 @@ mod tests {
                     0 => owners.remove(&mut arena, owner),
                     1 => owners.put(&mut arena, owner, vec![owner as u8; size / 500]),
                     2 => owners.put(&mut arena, owner, vec![owner as u8; size * 8]),
+                    3 => owners.put(&mut arena, owner, vec![step; 40 + size % 40]),
                     _ => owners.put(&mut arena, owner, vec![owner as u8; size]),
                 }
                 owners.check(&arena);
             }
         }
+    }
+
+    #[test]
+    fn what_is_about_as_long_as_before_stays_in_its_place() {
+        let (mut arena, mut owners) = (Arena::default(), Owners::default());
+        (0..1000).for_each(|owner| owners.put(&mut arena, owner, vec![1; 100]));
+        let places = |owners: &Owners| (0..1000).map(|owner| owners.0[&owner].0).collect::<Vec<_>>();
+        let before = places(&owners);
+        for length in [100, 100 - MAX_SLACK, 93, 100] {
+            (0..1000).for_each(|owner| owners.put(&mut arena, owner, vec![2; length]));
+            assert_eq!(places(&owners), before, "{length}");
+            owners.check(&arena);
+        }
+        for length in [101, 101 - MAX_SLACK - 1] {
+            let before = owners.0[&1].0;
+            owners.put(&mut arena, 1, vec![3; length]);
+            assert_ne!(owners.0[&1].0, before, "{length}");
+        }
+        owners.check(&arena);
     }
 
     #[test]

@@ -225,16 +225,29 @@ impl Contents {
         entries.filter(move |&entry| unconfirmed(&self.entries[entry as usize]))
     }
 
-    /// Stores an object, given as a whole record, with its index values, of which none is left. The entry is that of its key,
-    /// if there is one.
-    pub(super) fn insert(&mut self, key: &str, entry: Option<u32>, whole: &[u8], values: &mut [Values], epoch: u32) {
+    /// Stores an object, given as a whole record whose head ends at `end`, with its index values, of which none is left. It
+    /// replaces the entry of its key, which was copied, if there is one.
+    pub(super) fn insert(
+        &mut self,
+        key: &str,
+        replaced: Option<(u32, &Packed)>,
+        (whole, end): (&[u8], usize),
+        values: &mut [Values],
+        epoch: u32,
+    ) {
         let mut record = std::mem::take(&mut self.scratch);
         record.clear();
-        let controller = record::intern(whole, &mut self.names, &mut record);
         self.stamp = self.stamp.wrapping_add(1);
-        let at = match entry {
-            Some(at) => {
-                record::release(self.records.get(self.entries[at as usize].place), &mut self.names);
+        let like = replaced.is_some_and(|(at, old)| {
+            let before = record::Before { whole: &old.whole, stored: self.record(at) };
+            record::intern_like(before, whole, end, &mut record)
+        });
+        let controller = if like { None } else { record::intern(whole, &mut self.names, &mut record) };
+        let at = match replaced {
+            Some((at, _)) => {
+                if !like {
+                    record::release(self.records.get(self.entries[at as usize].place), &mut self.names);
+                }
                 self.replace(at, &record);
                 let entry = &mut self.entries[at as usize];
                 (entry.stamp, entry.epoch) = (self.stamp, AtomicU32::new(epoch));
@@ -244,7 +257,9 @@ impl Contents {
         };
         shrink(&mut record);
         self.scratch = record;
-        self.relink(at, BY_CONTROLLER, controller);
+        if !like {
+            self.relink(at, BY_CONTROLLER, controller);
+        }
         for (position, values) in values.iter_mut().enumerate() {
             self.set_values(at, position, values);
         }
@@ -397,12 +412,25 @@ impl Contents {
 
     /// Puts a record in the place of that of an entry.
     fn replace(&mut self, entry: u32, record: &[u8]) {
-        self.discard(self.entries[entry as usize].place);
-        self.entries[entry as usize].place = self.keep(entry, record);
+        let place = self.entries[entry as usize].place;
+        self.uncount_packing(place);
+        self.count_packing(record);
+        self.entries[entry as usize].place = self.records.replace(place, entry, record);
         self.compact();
     }
 
     fn keep(&mut self, entry: u32, record: &[u8]) -> Place {
+        self.count_packing(record);
+        self.records.add(entry, record)
+    }
+
+    fn discard(&mut self, place: Place) {
+        self.uncount_packing(place);
+        self.records.remove(place);
+    }
+
+    /// Counts what a record needs to be unpacked.
+    fn count_packing(&mut self, record: &[u8]) {
         let Packing { dictionary, exemplar } = Packing::of(record);
         self.packed_by[usize::from(dictionary)] += 1;
         let exemplar = usize::from(exemplar);
@@ -410,16 +438,15 @@ impl Contents {
             self.alike.resize(exemplar + 1, 0);
         }
         self.alike[exemplar] += 1;
-        self.records.add(entry, record)
     }
 
-    fn discard(&mut self, place: Place) {
+    /// Undoes [`Contents::count_packing`] for a stored record.
+    fn uncount_packing(&mut self, place: Place) {
         let Packing { dictionary, exemplar } = Packing::of(self.records.get(place));
         self.packed_by[usize::from(dictionary)] -= 1;
         let alike = &mut self.alike[usize::from(exemplar)];
         *alike -= 1;
         self.idle |= *alike == 0 && exemplar != exemplars::NONE;
-        self.records.remove(place);
     }
 
     /// Moves records out of one segment that holds few, as many changes at once leave them. False when there is none.

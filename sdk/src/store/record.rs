@@ -105,6 +105,32 @@ pub(super) fn intern(whole: &[u8], names: &mut Names, out: &mut Vec<u8>) -> Opti
     controller
 }
 
+/// What a record replaces: the same object as it was before, in both forms.
+#[derive(Clone, Copy)]
+pub(super) struct Before<'a> {
+    pub(super) whole: &'a [u8],
+    pub(super) stored: &'a [u8],
+}
+
+/// Appends the stored form of a whole record whose head ends at `end`, if it has the labels, finalizers and owners of what it
+/// replaces, as nearly all updates have: then it takes over the words of that, which need not be looked up. Appends nothing
+/// otherwise.
+pub(super) fn intern_like(before: Before<'_>, whole: &[u8], end: usize, out: &mut Vec<u8>) -> bool {
+    let (old, new) = (Head::parse(before.whole), Head::parse(whole));
+    let (shared, body) = new.rest.0.split_at(new.rest.0.len() - (whole.len() - end));
+    // They end by themselves, so nothing else can begin with the same bytes.
+    if old.name != new.name || !old.rest.0.starts_with(shared) {
+        return false;
+    }
+    write_prefix(&new, whole, None, object_name(&new), out);
+    let stored = Head::parse(before.stored).rest;
+    let mut behind = Cursor(stored.0);
+    pass(&mut behind, |_| {});
+    out.extend_from_slice(&stored.0[..stored.0.len() - behind.0.len()]);
+    out.extend_from_slice(body);
+    true
+}
+
 /// Takes back the uses of words of a stored record.
 pub(super) fn release(record: &[u8], names: &mut Names) {
     pass(&mut Head::parse(record).rest, |id| names.release(id));

@@ -131,11 +131,13 @@ impl Writer {
         }
         // Whoever fails again comes back to the quarantine below; who does not is mended.
         let reported = self.store.release(key);
-        let (before, entry) = match &stored {
-            Stored::Earlier(old, entry) | Stored::Other(old, entry) => (old.view().packing().exemplar, Some(*entry)),
-            Stored::Nothing | Stored::Same => (exemplars::NONE, None),
+        let replaced = match &stored {
+            Stored::Earlier(old, entry) | Stored::Other(old, entry) => Some((*entry, old)),
+            Stored::Nothing | Stored::Same => None,
         };
+        let before = replaced.map_or(exemplars::NONE, |(_, old)| old.view().packing().exemplar);
         record::write(envelope.object(), &mut scratch);
+        let end = scratch.whole.len();
         let packing = self.pack(&scratch.whole, &scratch.text, before, &mut scratch.body);
         packing.write(&mut scratch.whole);
         scratch.whole.extend_from_slice(&scratch.body);
@@ -149,7 +151,7 @@ impl Writer {
             let mut contents = self.store.write();
             // An index may have come meanwhile: without its values the object would be missing from it.
             if contents.indexes.projections().len() == found {
-                contents.insert(key, entry, &scratch.whole, &mut self.values, self.parts.epoch());
+                contents.insert(key, replaced, (&scratch.whole, end), &mut self.values, self.parts.epoch());
                 let stamp = contents.last_stamp();
                 let decoded = self.store.hot.remove(key);
                 if let Some(version) = self.parts.moved(&version) {

@@ -3,6 +3,7 @@
 //! client-go's queue is a queue of keys with a known store behind it; ours hands on deltas one by one, and the store's one
 //! writer makes the difference. So each invariant is one of the informer, in the form said at its test.
 use super::*;
+use crate::informer::runner::SLICE;
 
 /// A list does not say what is gone. What it leaves out is deleted with its last known state, also what came only moments
 /// before, while the deltas of it were queued.
@@ -82,6 +83,28 @@ async fn q7_a_batch_that_holds_a_key_often_tells_each_of_its_states_in_order() {
         update(9),
     ];
     assert_eq!(take(&mut seen), expected);
+}
+
+#[tokio::test]
+async fn while_more_comes_what_was_done_is_told_of_slice_by_slice_and_the_rest_when_nothing_waits() {
+    let script = Script::new();
+    script.list(1, &[]).await;
+    let (status, (sender, mut behind)) = (script.informer.shared().status(), mpsc::unbounded_channel());
+    let _registration = script.informer.shared().add_inline_handler(Box::new(move |event| {
+        let told: u64 = status.borrow().version.as_str().parse().unwrap();
+        let _ = sender.send((version_of(event.latest().metadata()) - told) as usize);
+    }));
+    script.reaches(1).await;
+    let last = 3 * SLICE as u64 + 10;
+    for version in 2..=last {
+        let push = script.deltas.push(Delta::Applied(config_map("a/one").version(version).raw()));
+        // Nothing runs in between, not even for tokio's budget.
+        let push = tokio::task::unconstrained(push);
+        futures_util::FutureExt::now_or_never(push).expect("there is room").unwrap();
+    }
+    script.reaches(last).await;
+    let behind: Vec<usize> = std::iter::from_fn(|| behind.try_recv().ok()).collect();
+    assert_eq!((behind.len() as u64, behind.iter().max()), (last - 1, Some(&SLICE)), "{behind:?}");
 }
 
 /// In client-go an index function that panics takes the whole batch with it, and the callbacks of the others.

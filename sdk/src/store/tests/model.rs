@@ -87,6 +87,7 @@ impl Model {
         for (name, (change, version)) in &self.0 {
             let (stored, expected) = (store.get(&key(name)).unwrap(), change.fixture(*version).raw());
             assert_eq!(stored.json(), expected.json());
+            assert_eq!(format!("{:?}", stored.metadata()), format!("{:?}", expected.metadata()));
         }
         for namespace in ["a", "b", "c", "d"] {
             let expected: Vec<_> = self.0.keys().filter(|key| key.starts_with(namespace)).cloned().collect();
@@ -159,5 +160,8 @@ proptest! {
             }
         }
         model.check(&store, &slots);
+        model.0.values().for_each(|(change, version)| _ = writer.remove(&change.fixture(*version).raw()));
+        // What is known of words that were seen once.
+        prop_assert!(store.memory_usage().names <= 8 * 1024, "words without objects");
     }
 }

@@ -15,7 +15,7 @@ use crate::store::decode::Envelope;
 /// How many events go through the lock of a mailbox at once, in either direction: what they cost is small beside that of
 /// two threads that want the lock for each, and few are few beside [`BUFFER_BOUND`], which those that were taken count
 /// against until their call begins.
-pub(super) const HANDED_BOUND: usize = 64;
+pub(super) const HANDED_BOUND: usize = 128;
 
 /// The events that one handler has not taken.
 pub(super) struct Mailbox {
