@@ -2,7 +2,8 @@
 //!
 //! Objects come in families: the pods of a ReplicaSet, the ReplicaSets of a chart. The first of a family becomes its
 //! exemplar, the others are stored as what sets them apart from it. Nobody says what a family is: an object is compared
-//! with what its last state was like, with what objects of its labels are like, and with what the last object was like.
+//! with what its last state was like, with what objects of its labels are like, and, if it is new, with what the last
+//! object was like.
 //! If it is not like any, it is the first of another family, as long as exemplars are a small part of the store.
 use std::sync::Arc;
 
@@ -196,7 +197,10 @@ impl Families {
             let candidate = match at {
                 0 => before,
                 1 => self.relative(whole),
-                _ => self.last,
+                // Lists come in the order of keys. Of what was here before, the last object says nothing: in 40,000 updates
+                // of widgets and pods it was looked at for one in seven, and never the nearest.
+                _ if before == NONE => self.last,
+                _ => break,
             };
             let Some(exemplar) = self.exemplars.get(candidate).filter(|_| !tried.contains(&candidate)) else {
                 continue;
