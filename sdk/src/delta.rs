@@ -123,7 +123,7 @@ impl DeltaReceiver {
     /// The bytes of a batch count at least until the next call, so that what the store has not applied yet stays bounded too.
     /// Returns false when the sender is gone and nothing is left. Cancel safe.
     pub async fn next_batch(&mut self, batch: &mut Vec<(usize, Delta)>) -> bool {
-        if self.held >= LUMP || self.waiting.is_empty() {
+        if self.held >= LUMP || self.is_empty() {
             self.room.add_permits(std::mem::take(&mut self.held));
         }
         if self.waiting.recv_many(&mut self.taken, MAX_BATCH).await == 0 {

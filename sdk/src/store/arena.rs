@@ -202,9 +202,8 @@ impl Arena {
 }
 
 fn header(owner: u32, length: usize, slack: usize) -> [u8; HEADER] {
-    let [a, b, c, d] = owner.to_le_bytes();
-    let [e, f, g, h] = (length as u32 | (slack as u32) << LENGTH_BITS).to_le_bytes();
-    [a, b, c, d, e, f, g, h]
+    let size = length as u32 | (slack as u32) << LENGTH_BITS;
+    (u64::from(size) << u32::BITS | u64::from(owner)).to_le_bytes()
 }
 
 /// Returns how long a record is, and how many unused bytes follow.

@@ -3,8 +3,8 @@
 //! Objects come in families: the pods of a ReplicaSet, the ReplicaSets of a chart. The first of a family becomes its
 //! exemplar, the others are stored as what sets them apart from it. Nobody says what a family is: an object is compared
 //! with what its last state was like, with what objects of its labels are like, and, if it is new, with what the last
-//! object was like.
-//! If it is not like any, it is the first of another family, as long as exemplars are a small part of the store.
+//! object was like. If it is not like any, it is the first of another family, as long as exemplars are a small part of the
+//! store.
 use std::sync::Arc;
 
 use crate::wire::{Kin, head};

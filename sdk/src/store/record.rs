@@ -105,8 +105,7 @@ pub(super) fn intern(whole: &[u8], names: &mut Names, out: &mut Vec<u8>) -> Opti
     controller
 }
 
-/// What a record replaces: the same object as it was before, in both forms.
-#[derive(Clone, Copy)]
+/// What a record replaces: what was stored under the key before, in both forms.
 pub(super) struct Before<'a> {
     pub(super) whole: &'a [u8],
     pub(super) stored: &'a [u8],

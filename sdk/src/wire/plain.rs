@@ -19,12 +19,13 @@ impl<'a> Plain<'a> {
         Self { bytes, block: usize::MAX, odd: 0 }
     }
 
-    /// Returns where the first byte at `at` or behind it stands that is not plain; the length where there is none. `at` is
-    /// at most the length.
+    /// Returns where the first byte at `at` or behind it stands that is not plain; the length where there is none.
     #[inline]
     pub(super) fn end(&mut self, at: usize) -> usize {
         let odd = self.odd >> (at % BLOCK);
-        if at - at % BLOCK == self.block && odd != 0 { at + odd.trailing_zeros() as usize } else { self.far_end(at) }
+        // Behind the end everything is odd.
+        let near = at - at % BLOCK == self.block && odd != 0;
+        if near { (at + odd.trailing_zeros() as usize).min(self.bytes.len()) } else { self.far_end(at) }
     }
 
     #[inline(never)]
@@ -108,9 +109,10 @@ mod tests {
                 let (mut plain, mut at) = (Plain::new(bytes), 0);
                 for step in &steps {
                     let end = plain.end(at);
-                    prop_assert_eq!(end, slowly(bytes, at));
+                    prop_assert_eq!(end, slowly(bytes, at).max(at.min(bytes.len())));
                     at = at.max(end) + step;
                     if at > bytes.len() {
+                        prop_assert_eq!(plain.end(at), bytes.len());
                         break;
                     }
                 }

@@ -56,10 +56,10 @@ impl<'a> Scanner<'a> {
     #[inline]
     pub(super) fn take(&mut self, expected: u8) -> bool {
         // Mostly there is no white space.
-        let mut taken = self.json.get(self.at) == Some(&expected);
+        let mut taken = self.is_at(expected);
         if !taken {
             self.space();
-            taken = self.json.get(self.at) == Some(&expected);
+            taken = self.is_at(expected);
         }
         self.at += usize::from(taken);
         taken
@@ -249,6 +249,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Says whether this byte stands right here.
+    #[inline]
     pub(super) fn is_at(&self, byte: u8) -> bool {
         self.json.get(self.at) == Some(&byte)
     }
@@ -257,7 +258,7 @@ impl<'a> Scanner<'a> {
     #[inline]
     pub(super) fn skip_token(&mut self) -> bool {
         match self.json.get(self.at) {
-            Some(b'"') => self.plain_text().is_some() || self.skip_string().is_ok(),
+            Some(b'"') => self.skip_string().is_ok(),
             Some(b'-' | b'0'..=b'9') => self.skip_number().is_ok(),
             _ => self.skip_literal().is_ok(),
         }
@@ -270,24 +271,21 @@ impl<'a> Scanner<'a> {
     /// Takes a key and the colon behind it.
     #[inline]
     pub(super) fn key(&mut self) -> Result<(), Error> {
-        if self.plain_text().is_none() {
-            self.space();
-            self.skip_string()?;
-        }
+        self.space();
+        self.skip_string()?;
         self.close(b':', "a colon is expected")
     }
 
     /// Takes a string and says whether it holds an escape.
     #[inline]
     fn skip_string(&mut self) -> Result<bool, Error> {
-        if self.json.get(self.at) != Some(&b'"') {
+        if self.plain_text().is_some() {
+            return Ok(false);
+        }
+        if !self.is_at(b'"') {
             return Err(self.error("a string is expected"));
         }
         let end = self.plain.end(self.at + 1);
-        if self.json.get(end) == Some(&b'"') {
-            self.at = end + 1;
-            return Ok(false);
-        }
         self.skip_strange(end)
     }
 
@@ -333,7 +331,7 @@ impl<'a> Scanner<'a> {
             (2.., b'0') => return Err(self.error("a number starts with zero")),
             _ => {}
         }
-        if self.json.get(self.at) == Some(&b'.') {
+        if self.is_at(b'.') {
             self.at += 1;
             if self.digits().0 == 0 {
                 return Err(self.error("a digit is expected"));

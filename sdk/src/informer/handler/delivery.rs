@@ -20,7 +20,7 @@ use mailbox::{HANDED_BOUND, Mailbox};
 
 /// How many objects wait for a handler as they arrived: what is handed on at once, twice, since a handler that keeps up takes
 /// the one while the other is gathered, and a MiB of pods. The rest waits packed.
-const UNPACKED_BOUND: usize = 256;
+const UNPACKED_BOUND: usize = 2 * HANDED_BOUND;
 
 /// How long a handler's thread waits for more before it goes back: some turns of an informer that is busy. To call for a
 /// thread again takes two tasks and two wake-ups, in which as much piles up as waits unpacked.
