@@ -56,7 +56,7 @@ pub(crate) use field::field_values;
 pub(crate) use kin::Kin;
 pub(crate) use lines::LineSplitter;
 pub(crate) use list::ListSplitter;
-pub(crate) use marks::{Marks, PARTS};
+pub(crate) use marks::PARTS;
 pub(crate) use model::common;
 pub(crate) use models::Models;
 pub(crate) use object::Scanned;
@@ -82,12 +82,14 @@ pub enum ManagedFields {
 /// arrived beside it, up to 32 KiB.
 #[derive(Clone)]
 pub struct RawObject {
-    /// The head, the JSON, and the outline, which is empty where nobody has made one.
+    /// The head, the JSON, where in it parts stand that the head says, too, and the outline. The last two are empty where
+    /// nobody has made them.
     bytes: Bytes,
-    /// Where the JSON stands.
-    json: Range<usize>,
-    /// Where in it parts stand that the head says, too.
-    marks: Marks,
+    /// Where the JSON begins, where it ends, and where the outline begins. Short, as is all of this: one is made for each
+    /// event, and freed by another thread.
+    json: u32,
+    marks: u32,
+    outline: u32,
     /// What the head says, for who looks.
     key: OnceLock<ObjectKey>,
     metadata: OnceLock<Box<Metadata>>,
@@ -113,10 +115,15 @@ impl RawObject {
 
     /// Puts together what was taken apart: `head` must be that of `json`, which was parsed before.
     pub(crate) fn from_parts(head: &[u8], json: &[u8]) -> Self {
-        let bytes = Bytes::from([head, json].concat());
-        let json = head.len()..bytes.len();
-        // Nobody has looked for it again.
-        Self { bytes, json, marks: Marks::default(), key: OnceLock::new(), metadata: OnceLock::new() }
+        // Nobody has looked for marks and outline again.
+        Self::of(Bytes::from([head, json].concat()), head.len(), json.len(), 0)
+    }
+
+    /// Makes one of its bytes, of which head, JSON and marks take so many. No object has more than 32 bits can say.
+    fn of(bytes: Bytes, head: usize, json: usize, marks: usize) -> Self {
+        let (json, marks) = (head + json, head + json + marks);
+        let (key, metadata) = (OnceLock::new(), OnceLock::new());
+        Self { bytes, json: head as u32, marks: json as u32, outline: marks as u32, key, metadata }
     }
 
     /// Returns the object with nothing but its type and its metadata; `None` when there is nothing else.
@@ -153,22 +160,22 @@ impl RawObject {
 
     /// Returns the whole object as JSON, without managedFields unless they are kept.
     pub fn json(&self) -> &[u8] {
-        &self.bytes[self.json.clone()]
+        &self.bytes[self.json as usize..self.marks as usize]
     }
 
     /// Returns the metadata in the form that stores keep it in.
     pub(crate) fn head(&self) -> &[u8] {
-        &self.bytes[..self.json.start]
+        &self.bytes[..self.json as usize]
     }
 
-    /// Returns where in the JSON stands what the head says, too.
-    pub(crate) fn marks(&self) -> &Marks {
-        &self.marks
+    /// Returns where in the JSON stands what the head says, too: each part with its number, as they follow each other.
+    pub(crate) fn marks(&self) -> impl Iterator<Item = (Range<usize>, u8)> {
+        marks::read(&self.bytes[self.marks as usize..self.outline as usize])
     }
 
     /// Calls `visit` for each scalar at `path`, as [`field_values`] does.
     pub(crate) fn field_values(&self, path: &str, visit: &mut dyn FnMut(&str)) {
-        let outline = OutlineView::new(&self.bytes[self.json.end..]);
+        let outline = OutlineView::new(&self.bytes[self.outline as usize..]);
         if outline.is_empty() {
             field::field_values(self.json(), path, visit);
         } else {

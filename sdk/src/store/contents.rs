@@ -3,9 +3,11 @@ use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
+use bytes::Bytes;
 use hashbrown::{DefaultHashBuilder, HashTable};
 
 use crate::resource::{ResourceVersion, split_key};
+use crate::wire::Buffers;
 use crate::wire::text::{Text, TextRef};
 
 use super::arena::{Arena, Place};
@@ -193,17 +195,20 @@ impl Contents {
         head
     }
 
-    /// Copies an entry out.
+    /// Copies an entry out, into memory of its own.
     pub(super) fn copy(&self, entry: u32) -> Packed {
-        self.copy_by(entry, &mut Vec::with_capacity(self.record(entry).len() + EXPANDED))
+        let mut whole = Vec::with_capacity(self.record(entry).len() + EXPANDED);
+        self.write_whole(entry, &mut whole);
+        self.packed(entry, Bytes::copy_from_slice(&whole), false)
     }
 
-    /// Copies an entry out, into memory that is exactly as large, by way of a buffer.
-    pub(super) fn copy_by(&self, entry: u32, buffer: &mut Vec<u8>) -> Packed {
-        buffer.clear();
-        self.write_whole(entry, buffer);
-        let whole = buffer.as_slice().into();
-        Packed { whole, dictionaries: Arc::clone(&self.dictionaries), stamp: self.stamp(entry) }
+    /// Copies an entry out, into memory that `buffers` gives.
+    pub(super) fn copy_to(&self, entry: u32, buffers: &mut Buffers) -> Packed {
+        self.packed(entry, buffers.keep(|out| self.write_whole(entry, out)), true)
+    }
+
+    fn packed(&self, entry: u32, whole: Bytes, shares: bool) -> Packed {
+        Packed { whole, dictionaries: Arc::clone(&self.dictionaries), stamp: self.stamp(entry), shares }
     }
 
     /// Marks an entry as listed.

@@ -116,10 +116,12 @@ impl Envelope {
     pub(crate) fn compact(self: &Arc<Self>, store: &Store) -> Arc<Self> {
         let source = match &self.source {
             // Nobody else can open it.
-            Source::Packed { .. } if Arc::strong_count(self) == 1 && self.opened.get().is_none() => {
+            Source::Packed { packed, .. }
+                if Arc::strong_count(self) == 1 && self.opened.get().is_none() && !packed.shares() =>
+            {
                 return Arc::clone(self);
             }
-            Source::Packed { packed, key } => Source::Packed { packed: packed.clone(), key: key.clone() },
+            Source::Packed { packed, key } => Source::Packed { packed: packed.to_own(), key: key.clone() },
             Source::Raw(object) => match self.as_stored(object, store) {
                 // Shared where it was asked for already.
                 Some(packed) => Source::Packed { packed, key: object.known_key() },

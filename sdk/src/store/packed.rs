@@ -1,6 +1,8 @@
 //! Stored objects as readers take them along: copied under the lock, unpacked outside of it, and only if somebody looks.
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use crate::resource::ObjectKey;
 use crate::wire::head::{self, Head};
 use crate::wire::{Metadata, RawObject};
@@ -14,9 +16,11 @@ use super::splice;
 /// One object at one instant.
 #[derive(Clone)]
 pub(crate) struct Packed {
-    pub(super) whole: Box<[u8]>,
+    pub(super) whole: Bytes,
     pub(super) dictionaries: Arc<Dictionaries>,
     pub(super) stamp: u32,
+    /// Whether it shares memory with others that were copied about then.
+    pub(super) shares: bool,
 }
 
 /// Many objects of one instant, in one piece of memory.
@@ -40,6 +44,16 @@ pub(crate) struct PackedRef<'a> {
 impl Packed {
     pub(crate) fn view(&self) -> PackedRef<'_> {
         PackedRef { whole: &self.whole, dictionaries: &self.dictionaries, stamp: self.stamp }
+    }
+
+    /// Says whether it shares memory with others: whoever keeps it for long keeps them, too.
+    pub(super) fn shares(&self) -> bool {
+        self.shares
+    }
+
+    /// Copies it into memory of its own.
+    pub(super) fn to_own(&self) -> Self {
+        Self { whole: Bytes::copy_from_slice(&self.whole), shares: false, ..self.clone() }
     }
 }
 

@@ -2,9 +2,11 @@
 //!
 //! Nothing here knows JSON: where the parts stand is known from the scan, and what is spelled in another way than the API
 //! server does stays where it is.
+use std::ops::Range;
+
 use memchr::memchr;
 
-use crate::wire::{Marks, PARTS};
+use crate::wire::PARTS;
 
 /// Precedes the number of a part. No JSON holds this byte: strings escape it.
 const MARK: u8 = 1;
@@ -36,10 +38,10 @@ impl Parts {
     }
 }
 
-/// Appends `json` to `out` with a mark in the place of each part. Says whether there is any.
-pub(super) fn cut(json: &[u8], marks: &Marks, out: &mut Vec<u8>) -> bool {
+/// Appends `json` to `out` with a mark in the place of each part, which are given as they follow each other. Says whether there is any.
+pub(super) fn cut(json: &[u8], marks: impl Iterator<Item = (Range<usize>, u8)>, out: &mut Vec<u8>) -> bool {
     let mut from = 0;
-    for (place, part) in marks.in_order() {
+    for (place, part) in marks {
         out.extend_from_slice(&json[from..place.start]);
         out.extend([MARK, part + MARK]);
         from = place.end;

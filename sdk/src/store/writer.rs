@@ -2,8 +2,8 @@
 use std::sync::Arc;
 
 use crate::resource::{ObjectKey, ResourceVersion};
-use crate::wire::RawObject;
 use crate::wire::head::Head;
+use crate::wire::{Buffers, RawObject};
 
 use super::codec::{CODED, Dictionaries, PLAIN, Packer};
 use super::decode::Envelope;
@@ -24,6 +24,8 @@ pub(crate) struct Writer {
     families: Families,
     pub(super) training: Training,
     scratch: Scratch,
+    /// Memory for states that were replaced, on their way to handlers.
+    olds: Buffers,
     /// What the store indexes, as far as this has heard.
     projections: Arc<[Projection]>,
     /// What was found for an object, while it is put.
@@ -86,6 +88,7 @@ impl Writer {
             families: Families::new(),
             training: Training::default(),
             scratch: Scratch::default(),
+            olds: Buffers::default(),
             projections: Arc::new([]),
             values: Vec::new(),
             repacking: None,
@@ -123,10 +126,8 @@ impl Writer {
         let head = Head::parse(envelope.object().head());
         let key = head.name();
         let version = head.version();
-        let mut scratch = std::mem::take(&mut self.scratch);
-        let stored = self.stored(key, &head, &version, &mut scratch.whole);
+        let stored = self.stored(key, &head, &version);
         if matches!(stored, Stored::Same) {
-            self.scratch = scratch;
             return Put::Unchanged;
         }
         // Whoever fails again comes back to the quarantine below; who does not is mended.
@@ -136,6 +137,7 @@ impl Writer {
             Stored::Nothing | Stored::Same => None,
         };
         let before = replaced.map_or(exemplars::NONE, |(_, old)| old.view().packing().exemplar);
+        let mut scratch = std::mem::take(&mut self.scratch);
         record::write(envelope.object(), &mut scratch);
         let end = scratch.whole.len();
         let packing = self.pack(&scratch.whole, &scratch.text, before, &mut scratch.body);
@@ -253,18 +255,17 @@ impl Writer {
         self.repack()
     }
 
-    /// Says what is stored under the key of an object of that head and version, and marks it as listed if it stays. What is
-    /// copied goes through `buffer`.
-    fn stored(&self, key: &str, new: &Head<'_>, version: &ResourceVersion, buffer: &mut Vec<u8>) -> Stored {
+    /// Says what is stored under the key of an object of that head and version, and marks it as listed if it stays.
+    fn stored(&mut self, key: &str, new: &Head<'_>, version: &ResourceVersion) -> Stored {
         let contents = self.store.read();
         let Some(entry) = contents.find(key) else { return Stored::Nothing };
         let head = Head::parse(contents.record(entry));
         if !head.has_uid_of(new) {
-            return Stored::Other(contents.copy_by(entry, buffer), entry);
+            return Stored::Other(contents.copy_to(entry, &mut self.olds), entry);
         }
         let same = !version.is_empty() && head.has_version_of(new);
         if !same && !self.is_outdated(&head, version, &contents.version) {
-            return Stored::Earlier(contents.copy_by(entry, buffer), entry);
+            return Stored::Earlier(contents.copy_to(entry, &mut self.olds), entry);
         }
         contents.confirm(entry, self.parts.epoch());
         Stored::Same

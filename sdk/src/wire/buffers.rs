@@ -1,4 +1,4 @@
-//! Memory for objects on their way from the wire to whoever keeps them.
+//! Memory for objects on their way from the wire, or out of a store, to whoever keeps them.
 //!
 //! An object of some KB that one thread allocates and another one frees costs an allocator about as much as reading it. So
 //! objects that arrive together share buffers, which are used again once nobody holds anything of them.
@@ -15,7 +15,7 @@ const LARGEST: usize = BUFFER / 4;
 /// Most buffers that are remembered, to be used again: as much as may be on its way to a store at once.
 const KEPT: usize = 32;
 
-/// Shared buffers of one reflector, or none.
+/// Shared buffers of one reflector or of one writer, or none.
 #[derive(Default)]
 pub(crate) struct Buffers {
     /// The one that is being filled is the last.
@@ -39,6 +39,18 @@ impl Buffers {
         let buffer = self.with_room(size);
         pieces.into_iter().for_each(|piece| buffer.extend_from_slice(piece));
         buffer.split().freeze()
+    }
+
+    /// Returns what `write` appends.
+    pub(crate) fn keep(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Bytes {
+        let mut scratch = std::mem::take(&mut self.scratch);
+        scratch.clear();
+        write(&mut scratch);
+        let kept = self.join([&scratch, &[], &[], &[]]);
+        if scratch.capacity() <= BUFFER {
+            self.scratch = scratch;
+        }
+        kept
     }
 
     /// Forgets all buffers: a list is over, and what comes next is less.
@@ -92,6 +104,18 @@ mod tests {
         }
         assert!(seen.len() <= 2 * BUFFER / 1000, "{}", seen.len());
         assert!(buffers.buffers.len() <= 2);
+    }
+
+    #[test]
+    fn what_is_written_is_kept_and_a_large_one_leaves_no_memory_behind() {
+        let mut buffers = Buffers::default();
+        let mut keep = |size: usize| {
+            let kept = buffers.keep(|out| out.extend_from_slice(&object(size)));
+            (kept == object(size), buffers.scratch.capacity())
+        };
+        assert_eq!(keep(BUFFER), (true, BUFFER));
+        assert_eq!(keep(BUFFER + 1), (true, 0));
+        assert!(keep(10).0 && keep(5).0);
     }
 
     #[test]

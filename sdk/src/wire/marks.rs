@@ -1,6 +1,8 @@
 //! Which parts of an object's JSON its head says as well, byte for byte, so that a store need not keep them twice.
 use std::ops::Range;
 
+use super::MAX_OBJECT_BYTES;
+
 /// One of these parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Part {
@@ -39,6 +41,14 @@ impl Part {
 /// How many parts there are.
 pub(crate) const PARTS: usize = Part::GenerateName as usize + 1;
 
+/// A mark as it travels: where the part ends in the lower half, above it which one it is, above that where it begins. No
+/// object is longer than 29 bits can say.
+const TO: u64 = u32::MAX as u64;
+const PART: u32 = 32;
+const PART_OF: u8 = PARTS as u8 - 1;
+const FROM: u32 = PART + PARTS.ilog2();
+const _: () = assert!(PARTS.is_power_of_two() && MAX_OBJECT_BYTES < 1 << (u64::BITS - FROM));
+
 /// Where they stand. A part that is missing, or spelled in another way than the API server does, is empty.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Marks([(u32, u32); PARTS]);
@@ -56,15 +66,22 @@ impl Marks {
         Self(self.0.map(|(from, to)| if from >= end { (from - length, to - length) } else { (from, to) }))
     }
 
-    /// Returns those that stand somewhere, each with its number, as they follow each other.
-    pub(crate) fn in_order(&self) -> impl Iterator<Item = (Range<usize>, u8)> {
-        let mut places: [(Range<usize>, u8); PARTS] = std::array::from_fn(|part| (self.get(part), part as u8));
-        places.sort_unstable_by_key(|(place, _)| place.start);
-        places.into_iter().filter(|(place, _)| !place.is_empty())
+    /// Appends those that stand somewhere, as they follow each other, for [`read`].
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        let mut places: [u64; PARTS] = std::array::from_fn(|part| {
+            let (from, to) = self.0[part];
+            u64::from(from) << FROM | (part as u64) << PART | u64::from(to)
+        });
+        places.sort_unstable();
+        let marks = places.iter().filter(|place| **place & TO != 0);
+        marks.for_each(|place| out.extend_from_slice(&place.to_le_bytes()));
     }
+}
 
-    fn get(&self, part: usize) -> Range<usize> {
-        let (from, to) = self.0[part];
-        from as usize..to as usize
-    }
+/// Returns marks that were written: where each part stands, and its number, as they follow each other.
+pub(super) fn read(bytes: &[u8]) -> impl Iterator<Item = (Range<usize>, u8)> {
+    bytes.as_chunks().0.iter().map(|place| {
+        let place = u64::from_le_bytes(*place);
+        ((place >> FROM) as usize..(place & TO) as usize, (place >> PART) as u8 & PART_OF)
+    })
 }

@@ -1,7 +1,6 @@
 //! Scans one object: its type, its metadata, and where its managedFields stand.
 use std::borrow::Cow;
 use std::ops::Range;
-use std::sync::OnceLock;
 
 use crate::resource::{ObjectKey, ResourceVersion};
 
@@ -108,13 +107,13 @@ impl<'a> Scanned<'a> {
         scratch.clear();
         self.fields.source.write(&mut scratch);
         let head = scratch.len();
+        self.fields.marks.without(&cut).write(&mut scratch);
+        let marks = scratch.len() - head;
         self.outline.write(&cut, &mut scratch);
-        let marks = self.fields.marks.without(&cut);
         let pieces = [&scratch[..head], &self.raw[..cut.start], &self.raw[cut.end..], &scratch[head..]];
         let bytes = buffers.join(pieces);
-        let json = head..head + self.raw.len() - cut.len();
         buffers.scratch = scratch;
-        Ok(RawObject { bytes, json, marks, key: OnceLock::new(), metadata: OnceLock::new() })
+        Ok(RawObject::of(bytes, head, self.raw.len() - cut.len(), marks))
     }
 }
 

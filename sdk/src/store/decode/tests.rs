@@ -163,7 +163,26 @@ fn an_envelope_that_is_kept_for_long_is_packed_while_its_state_is_stored() {
 }
 
 #[test]
-fn an_envelope_is_small() {
+fn what_was_replaced_keeps_nothing_else_alive_once_it_is_kept_for_long() {
+    let (store, mut writer) = Store::new(crate::store::Options::default());
+    let object = crate::store::fixture::config_map("a/one").data("k", "v");
+    let mut update = |version| writer.put(&object.clone().version(version).envelope());
+    assert!(matches!(update(1), crate::store::Put::Added));
+    let shares = |envelope: &Arc<Envelope>| match &envelope.source {
+        Source::Packed { packed, .. } => packed.shares(),
+        Source::Raw(_) => panic!("what was stored is packed"),
+    };
+    for version in 2..4 {
+        let crate::store::Put::Updated { old } = update(version) else { panic!("it was stored before") };
+        let old = Arc::new(old);
+        let kept = old.compact(&store);
+        assert_eq!((shares(&old), shares(&kept), kept.object().json()), (true, false, old.object().json()));
+    }
+}
+
+#[test]
+fn what_is_made_for_each_event_is_small() {
     // glibc frees up to 128 bytes, its own and those of the counts included, without the lock of the thread that made them.
-    assert!(size_of::<Envelope>() <= 96, "{}", size_of::<Envelope>());
+    let sizes = [size_of::<Envelope>(), size_of::<RawObject>()];
+    assert!(sizes.iter().all(|size| *size <= 96), "{sizes:?}");
 }
