@@ -7,7 +7,7 @@ use zstd::zstd_safe::{self, DCtx, DDict};
 use crate::wire::MAX_OBJECT_BYTES;
 
 use super::coded;
-use super::diff;
+use super::diff::{self, Difference};
 use super::exemplars::{self, Exemplars};
 use super::packing::Packing;
 use super::splice::Parts;
@@ -266,15 +266,17 @@ impl Packer {
         number
     }
 
-    /// Appends a difference to `out`, and returns the number of what packed it.
-    pub(super) fn pack_difference(&mut self, difference: &[u8], out: &mut Vec<u8>) -> u8 {
+    /// Appends the difference of a text to `out`, and returns the number of what packed it.
+    pub(super) fn pack_difference(&mut self, text: &[u8], difference: &Difference, out: &mut Vec<u8>) -> u8 {
         let start = out.len();
-        coded::write(difference, out);
+        coded::write(text, difference, out);
         let coded = out.len() - start;
         if coded <= ENOUGH {
             return CODED;
         }
-        let (number, body) = self.compress(difference);
+        let mut bytes = Vec::with_capacity(difference.size());
+        diff::write(text, difference, &mut bytes);
+        let (number, body) = self.compress(&bytes);
         let better = body.filter(|body| body.len() < coded);
         if let Some(better) = better {
             out.truncate(start);

@@ -4,26 +4,31 @@
 //! counts are digits and a few marks, generated names leave letters out, and much of it stands in several places. So each
 //! literal of a difference is written in the smallest alphabet that has all of its bytes, or as the number of an earlier
 //! one. That takes about as much as zstd with a dictionary makes of such differences, and a fraction of its time.
-use super::diff::{self, Run, Step, Steps};
+use super::diff::{self, Difference, Run, Step};
 
 mod bits;
+mod hex;
 
-use bits::{BitReader, BitWriter};
+use bits::{BitReader, BitWriter, Code};
 
-/// Orders of the numbers in a difference, by what 50,000 pods and as many widgets have most.
-const COUNT: u32 = 2;
-const LENGTH: u32 = 5;
-const JUMP: u32 = 4;
+/// How the numbers in a difference are written, by what 50,000 pods and as many widgets have most.
+static COUNT: Code = Code::new(2);
+static LENGTH: Code = Code::new(SHORT);
+static JUMP: Code = Code::new(4);
+
+/// The bits of a short run, without the one that says so.
+const SHORT: u32 = 5;
 
 /// How a literal is written, in so many bits.
 const FORM: u32 = 3;
 
 /// The fewest bits of a step: no literal, no jump, a short run. As they are more than fill the last byte, no number says how
 /// many steps there are.
-const LEAST: u32 = FORM + 1 + LENGTH + 1;
+const LEAST: u32 = FORM + 1 + SHORT + 1;
 
 /// No literal, then one form for each alphabet, and for what is in none.
 const EMPTY: usize = 0;
+const HEX: usize = 1;
 const BYTES: usize = ALPHABETS.len() + 1;
 /// One of the literals before.
 const AGAIN: usize = BYTES + 1;
@@ -89,76 +94,105 @@ impl<T: Copy> Remembered<T> {
         Self { last: [nothing; 1 << REMEMBERED], count: 0 }
     }
 
+    #[inline]
     fn push(&mut self, literal: T) {
         self.last[self.count % (1 << REMEMBERED)] = literal;
         self.count += 1;
     }
 }
 
-/// A literal, with a little of it that most others differ in.
+/// A literal.
 #[derive(Clone, Copy)]
 struct Literal<'a> {
     bytes: &'a [u8],
+    /// The first eight of them, or all with zeros as digits behind them.
+    first: u64,
+    /// What hardly another literal has.
     tag: u32,
 }
 
 impl<'a> Literal<'a> {
-    fn of(bytes: &'a [u8]) -> Self {
-        let byte = |at: usize| u32::from(bytes.get(at).copied().unwrap_or_default());
-        let tag = byte(0) | byte(bytes.len() / 2) << 8 | byte(bytes.len().wrapping_sub(1)) << 16;
-        Self { bytes, tag: tag | (bytes.len() as u32) << 24 }
+    /// Takes the first bytes of what is left of a text.
+    #[inline]
+    fn of(rest: &'a [u8], count: usize) -> Self {
+        let (bytes, first) = (&rest[..count], hex::padded(rest, count));
+        let last = bytes.last_chunk().map_or(0, |last| u64::from_le_bytes(*last));
+        // The multiplier of Fibonacci hashing: the upper bits depend on all of the number.
+        let mixed = (first ^ last.rotate_left(23)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+        Self { bytes, first, tag: (mixed as u32).wrapping_add(count as u32) }
     }
 }
 
-/// Appends a difference, as a [`Differ`](super::diff::Differ) wrote it, in few bits.
-pub(super) fn write(difference: &[u8], out: &mut Vec<u8>) {
-    out.reserve(difference.len());
-    let (mut bits, mut remembered) = (BitWriter::new(out), Remembered::new(Literal::of(&[])));
-    for Step { literals, jump, length } in Steps::of(difference) {
-        write_literals(Literal::of(literals), &mut bits, &mut remembered);
-        bits.push(u64::from(jump != 0), 1);
-        if jump != 0 {
-            bits.number(diff::unsigned(jump) as usize, JUMP);
+/// Appends the difference of a text, in few bits.
+pub(super) fn write(text: &[u8], difference: &Difference, out: &mut Vec<u8>) {
+    out.reserve(difference.size());
+    let (mut bits, mut remembered) = (BitWriter::new(out), Remembered::new(Literal::of(&[], 0)));
+    let mut rest = text;
+    for &Step { literals, jump, length } in difference.steps() {
+        write_literal(Literal::of(rest, literals as usize), &mut bits, &mut remembered);
+        rest = &rest[(literals + length) as usize..];
+        if jump == 0 {
+            bits.number((0, 1), length, &LENGTH);
+        } else {
+            bits.number((1, 1), diff::unsigned(jump.into()) as u32, &JUMP);
+            bits.number((0, 0), length, &LENGTH);
         }
-        bits.number(length, LENGTH);
     }
     bits.finish();
 }
 
-fn write_literals<'a>(literal: Literal<'a>, bits: &mut BitWriter<'_>, remembered: &mut Remembered<Literal<'a>>) {
-    let Literal { bytes, tag } = literal;
+#[inline]
+fn write_literal<'a>(literal: Literal<'a>, bits: &mut BitWriter<'_>, remembered: &mut Remembered<Literal<'a>>) {
+    let Literal { bytes, first, tag } = literal;
     if bytes.is_empty() {
         return bits.push(EMPTY as u64, FORM);
     }
-    if let Some(number) = remembered.last.iter().position(|last| last.tag == tag && last.bytes == bytes) {
-        bits.push(AGAIN as u64, FORM);
-        return bits.push(number as u64, REMEMBERED);
+    let known = remembered.last.iter().position(|last| last.tag == tag);
+    if let Some(number) = known.filter(|number| remembered.last[*number].bytes == bytes) {
+        return bits.push((AGAIN | number << FORM) as u64, FORM + REMEMBERED);
     }
     remembered.push(literal);
+    let count = bytes.len() as u32;
+    if count <= 8 {
+        if let Some(values) = hex::values(first) {
+            bits.number((HEX as u64, FORM), count - 1, &COUNT);
+            return bits.push(values, 4 * count);
+        }
+    } else if hex::is_all(bytes) {
+        bits.number((HEX as u64, FORM), count - 1, &COUNT);
+        let (words, rest) = bytes.as_chunks();
+        for word in words {
+            bits.push(hex::values(u64::from_le_bytes(*word)).unwrap_or_default(), 32);
+        }
+        let rest = hex::padded(rest, rest.len());
+        return bits.push(hex::values(rest).unwrap_or_default(), 4 * (count % 8));
+    }
+    write_by_byte(bytes, bits);
+}
+
+/// Appends a literal of any bytes, with its form.
+#[inline]
+fn write_by_byte(bytes: &[u8], bits: &mut BitWriter<'_>) {
     let members = bytes.iter().fold(u8::MAX, |members, byte| members & MEMBERS[usize::from(*byte)]);
     let form = members.trailing_zeros() as usize + 1;
-    bits.push(form as u64, FORM);
-    bits.number(bytes.len() - 1, COUNT);
+    bits.number((form as u64, FORM), bytes.len() as u32 - 1, &COUNT);
     let Some(Alphabet { width, codes, .. }) = ALPHABETS.get(form - 1) else {
-        return write_all::<4>(bytes, 8, bits, u64::from);
+        return write_all::<7>(bytes, 8, bits, u64::from);
     };
     let code = |byte| u64::from(codes[usize::from(byte)]);
     match width {
         4 => write_all::<8>(bytes, 4, bits, code),
-        5 => write_all::<6>(bytes, 5, bits, code),
-        width => write_all::<4>(bytes, *width, bits, code),
+        5 => write_all::<8>(bytes, 5, bits, code),
+        width => write_all::<8>(bytes, *width, bits, code),
     }
 }
 
-/// Appends `AT_ONCE` at once, which are at most 32 bits.
+/// Appends `AT_ONCE` at once.
+#[inline]
 fn write_all<const AT_ONCE: usize>(bytes: &[u8], width: u32, bits: &mut BitWriter<'_>, code: impl Fn(u8) -> u64) {
-    let (whole, rest) = bytes.as_chunks::<AT_ONCE>();
-    for some in whole {
-        let codes = (0..AT_ONCE).fold(0, |codes, at| codes | code(some[at]) << (at as u32 * width));
-        bits.push(codes, AT_ONCE as u32 * width);
-    }
-    for byte in rest {
-        bits.push(code(*byte), width);
+    for some in bytes.chunks(AT_ONCE) {
+        let codes = some.iter().rev().fold(0, |codes, byte| codes << width | code(*byte));
+        bits.push(codes, some.len() as u32 * width);
     }
 }
 
@@ -189,8 +223,8 @@ fn read_steps(
     let mut remembered = Remembered::new((0, 0));
     while bits.left() >= LEAST as usize {
         let literals = read_literals(&mut bits, out, &mut remembered)?;
-        let jump = if bits.take(1) == 0 { 0 } else { bits.number(JUMP)? };
-        let length = bits.number(LENGTH)?;
+        let jump = if bits.take(1) == 0 { 0 } else { bits.number(&JUMP)? };
+        let length = bits.number(&LENGTH)?;
         if !bits.is_within() {
             return None;
         }
@@ -214,7 +248,7 @@ fn read_literals(
             return Some(to - from);
         }
         form => {
-            let count = bits.number(COUNT)? + 1;
+            let count = bits.number(&COUNT)? + 1;
             match ALPHABETS.get(form - 1) {
                 Some(Alphabet { width, bytes, .. }) => read_all(count, *width, bits, out, |code| bytes[code])?,
                 None if form == BYTES => read_all(count, 8, bits, out, |code| code as u8)?,
@@ -255,10 +289,15 @@ mod tests {
     use super::*;
     use crate::store::diff::Differ;
 
+    fn difference(like: &[u8], text: &[u8]) -> Difference {
+        let mut difference = Difference::default();
+        Differ::default().find(1, like, text, &mut difference);
+        difference
+    }
+
     fn coded(like: &[u8], text: &[u8]) -> Vec<u8> {
-        let (mut difference, mut out) = (Vec::new(), Vec::new());
-        Differ::default().write(1, like, text, &mut difference);
-        write(&difference, &mut out);
+        let mut out = Vec::new();
+        write(text, &difference(like, text), &mut out);
         out
     }
 
@@ -288,11 +327,10 @@ mod tests {
 
         #[test]
         fn a_difference_is_opened_as_it_was(like in text(), text in text()) {
-            let (mut difference, mut bits, mut opened) = (Vec::new(), Vec::new(), Vec::new());
-            Differ::default().write(1, &like, &text, &mut difference);
-            write(&difference, &mut bits);
-            prop_assert!(open(&bits, &mut opened));
-            prop_assert_eq!(opened, difference);
+            let (mut bytes, mut opened) = (Vec::new(), Vec::new());
+            diff::write(&text, &difference(&like, &text), &mut bytes);
+            prop_assert!(open(&coded(&like, &text), &mut opened));
+            prop_assert_eq!(opened, bytes);
         }
 
         #[test]

@@ -21,6 +21,9 @@ const BITS: u32 = 12;
 /// Longest value that is taken to have nothing in common with another: a digest with its quote.
 const SHORT: usize = 72;
 
+/// How far around a place is looked before all of the other text is: an element that only one of two lists has.
+const BESIDE: usize = 128;
+
 /// Shortest rest of a value that may be prose.
 const PROSE: usize = 16;
 
@@ -33,6 +36,26 @@ pub(super) const LONGEST: usize = 32 * 1024;
 /// Literals of a step that its first byte can count; so many and more are counted behind it.
 const FEW: usize = 63;
 
+/// What makes one text of another: steps, one behind the other.
+#[derive(Default)]
+pub(super) struct Difference {
+    steps: Vec<Step>,
+    /// Of the steps as bytes.
+    bytes: usize,
+    literals: usize,
+}
+
+/// One step of a difference: literals of the text, then a run of the other one.
+#[derive(Clone, Copy)]
+pub(super) struct Step {
+    /// How many.
+    pub(super) literals: u32,
+    /// How far the run begins from where the last one ended and as many bytes as there are literals were passed.
+    pub(super) jump: i32,
+    /// Of the run.
+    pub(super) length: u32,
+}
+
 /// Makes differences; it keeps its buffers.
 #[derive(Default)]
 pub(super) struct Differ {
@@ -40,8 +63,6 @@ pub(super) struct Differ {
     places: Vec<u16>,
     /// The number of that text.
     number: u16,
-    steps: Vec<u8>,
-    literals: Vec<u8>,
 }
 
 /// Where the next run begins, in both texts.
@@ -51,31 +72,70 @@ struct At {
     text: usize,
 }
 
+impl Difference {
+    pub(super) fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// Returns how many bytes [`write`] makes of it.
+    pub(super) fn size(&self) -> usize {
+        number_size(self.bytes as u64) + self.bytes + self.literals
+    }
+
+    /// Returns how many bytes it keeps.
+    pub(super) fn memory(&self) -> usize {
+        self.steps.capacity() * size_of::<Step>()
+    }
+
+    fn clear(&mut self) {
+        self.steps.clear();
+        (self.bytes, self.literals) = (0, 0);
+    }
+
+    #[inline]
+    fn push(&mut self, step: Step) {
+        self.bytes += step.size();
+        self.literals += step.literals as usize;
+        self.steps.push(step);
+    }
+}
+
+impl Step {
+    /// Returns how many bytes it takes without its literals.
+    #[inline]
+    fn size(self) -> usize {
+        let Self { literals, jump, length } = self;
+        let more = if literals as usize >= FEW { number_size(u64::from(literals) - FEW as u64) } else { 0 };
+        let jump = if jump == 0 { 0 } else { number_size(unsigned(jump.into())) };
+        1 + more + jump + number_size(u64::from(length))
+    }
+}
+
 impl Differ {
-    /// Appends what makes `text` of `like`, of which nothing beyond [`LONGEST`] is looked at, and which is always the same
+    /// Finds what makes `text` of `like`, of which nothing beyond [`LONGEST`] is looked at, and which is always the same
     /// under the same number.
-    pub(super) fn write(&mut self, number: u16, like: &[u8], text: &[u8], out: &mut Vec<u8>) {
+    pub(super) fn find(&mut self, number: u16, like: &[u8], text: &[u8], difference: &mut Difference) {
         let like = &like[..like.len().min(LONGEST)];
         if number != self.number {
             self.places.clear();
             self.number = number;
         }
-        self.steps.clear();
-        self.literals.clear();
+        difference.clear();
         // What was copied up to here, in both.
         let mut done = At { like: 0, text: 0 };
         let mut run = done;
         loop {
             let length = common(&like[run.like..], &text[run.text..]);
-            self.literals.extend_from_slice(&text[done.text..run.text]);
-            self.step(done, run, length);
+            let literals = run.text - done.text;
+            // No object is longer than these numbers count.
+            let jump = run.like as i32 - (done.like + literals) as i32;
+            difference.push(Step { literals: literals as u32, jump, length: length as u32 });
             done = At { like: run.like + length, text: run.text + length };
             if done.text == text.len() {
                 break;
             }
             run = self.next(like, text, done);
         }
-        join(&self.steps, &self.literals, out);
     }
 
     /// Lets numbers stand for other texts.
@@ -85,13 +145,7 @@ impl Differ {
 
     /// Returns how many bytes it keeps.
     pub(super) fn memory(&self) -> usize {
-        self.places.capacity() * size_of::<u16>() + self.steps.capacity() + self.literals.capacity()
-    }
-
-    fn step(&mut self, done: At, run: At, length: usize) {
-        let literals = run.text - done.text;
-        let jump = run.like as i64 - (done.like + literals) as i64;
-        write_step(literals, jump, length, &mut self.steps);
+        self.places.capacity() * size_of::<u16>()
     }
 
     /// Finds where to go on behind bytes that differ: an empty run at the end where nothing is found.
@@ -108,20 +162,24 @@ impl Differ {
         run
     }
 
-    /// Finds the next bytes that stand in the other text, too.
+    /// Finds the next bytes that stand in the other text, too, wherever.
     fn search(&mut self, like: &[u8], text: &[u8], done: At) -> Option<At> {
-        let found = (done.text + 1..text.len()).map_while(|at| {
-            let same = done.like + (at - done.text);
+        for at in done.text + 1..text.len() {
+            let passed = at - done.text;
             let bytes = half_word(text, at)?;
-            let place = if half_word(like, same) == Some(bytes) { Some(same) } else { self.place(like, text, at) };
-            Some(place.map(|place| At { like: place, text: at }))
-        });
-        found.flatten().next()
+            if half_word(like, done.like + passed) == Some(bytes) {
+                return Some(At { like: done.like + passed, text: at });
+            }
+            let Some(bytes) = word(text, at) else { continue };
+            if let Some(place) = self.place(like, bytes) {
+                return Some(At { like: place, text: at });
+            }
+        }
+        None
     }
 
-    /// Looks up where in the other text the bytes at a place of this one stand.
-    fn place(&mut self, like: &[u8], text: &[u8], at: usize) -> Option<usize> {
-        let bytes = word(text, at)?;
+    /// Looks up where in the other text bytes stand.
+    fn place(&mut self, like: &[u8], bytes: u64) -> Option<usize> {
         if self.places.is_empty() {
             self.places.resize(1 << BITS, NOWHERE);
             // The first of several places wins.
@@ -133,47 +191,6 @@ impl Differ {
         }
         let place = usize::from(self.places[slot(bytes)]);
         (word(like, place) == Some(bytes)).then_some(place)
-    }
-}
-
-/// One step of a difference: literals, then a run of the other text.
-#[derive(Clone, Copy)]
-pub(super) struct Step<'a> {
-    pub(super) literals: &'a [u8],
-    /// How far the run begins from where the last one ended and as many bytes as there are literals were passed.
-    pub(super) jump: i64,
-    /// Of the run.
-    pub(super) length: usize,
-}
-
-/// The steps of a difference.
-pub(super) struct Steps<'a> {
-    steps: Cursor<'a>,
-    literals: Cursor<'a>,
-}
-
-impl<'a> Steps<'a> {
-    pub(super) fn of(difference: &'a [u8]) -> Self {
-        let mut literals = Cursor(difference);
-        Self { steps: Cursor(literals.bytes()), literals }
-    }
-}
-
-impl<'a> Iterator for Steps<'a> {
-    type Item = Step<'a>;
-
-    fn next(&mut self) -> Option<Step<'a>> {
-        if self.steps.0.is_empty() {
-            return None;
-        }
-        let tag = self.steps.byte();
-        let mut count = usize::from(tag >> 1);
-        if count == FEW {
-            count = count.saturating_add(self.steps.number() as usize);
-        }
-        let literals = self.literals.take(count);
-        let jump = if tag & 1 == 0 { 0 } else { self.steps.number() };
-        Some(Step { literals, jump: signed(jump), length: self.steps.number() as usize })
     }
 }
 
@@ -199,16 +216,38 @@ impl<'a> Run<'a> {
     }
 }
 
+/// Appends the difference of a text as bytes: its steps, and behind them all literals, as suits a dictionary.
+pub(super) fn write(text: &[u8], difference: &Difference, out: &mut Vec<u8>) {
+    let Difference { steps, bytes, .. } = difference;
+    write_number(out, *bytes as u64);
+    for &Step { literals, jump, length } in steps {
+        write_step(literals as usize, jump.into(), length as usize, out);
+    }
+    let mut rest = text;
+    for &Step { literals, length, .. } in steps {
+        out.extend_from_slice(&rest[..literals as usize]);
+        rest = &rest[(literals + length) as usize..];
+    }
+}
+
 /// Appends the text of which `difference` is the difference to `like`. False for bytes that are none.
 pub(super) fn read(like: &[u8], difference: &[u8], out: &mut Vec<u8>) -> bool {
-    let (mut steps, mut run) = (Steps::of(difference), Run::of(like));
-    for Step { literals, jump, length } in &mut steps {
-        out.extend_from_slice(literals);
-        if run.copy(literals.len(), jump, length, out).is_none() {
+    let mut literals = Cursor(difference);
+    let (mut steps, mut run) = (Cursor(literals.bytes()), Run::of(like));
+    while !steps.0.is_empty() {
+        let tag = steps.byte();
+        let mut count = usize::from(tag >> 1);
+        if count == FEW {
+            count = count.saturating_add(steps.number() as usize);
+        }
+        let some = literals.take(count);
+        out.extend_from_slice(some);
+        let jump = if tag & 1 == 0 { 0 } else { signed(steps.number()) };
+        if run.copy(some.len(), jump, steps.number() as usize, out).is_none() {
             return false;
         }
     }
-    steps.literals.0.is_empty()
+    literals.0.is_empty()
 }
 
 /// Appends a step without its literals.
@@ -230,6 +269,12 @@ pub(super) fn join(steps: &[u8], literals: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(literals);
 }
 
+/// Returns how many bytes [`write_number`] takes for a number.
+#[inline]
+fn number_size(number: u64) -> usize {
+    1 + (number | 1).ilog2() as usize / 7
+}
+
 /// Makes small numbers of those near zero.
 pub(super) fn unsigned(number: i64) -> u64 {
     (number << 1 ^ number >> 63) as u64
@@ -240,22 +285,56 @@ pub(super) fn signed(number: u64) -> i64 {
     (number >> 1) as i64 ^ -((number & 1) as i64)
 }
 
-/// Goes on where the value ends in both that differs, if the same bytes follow it: mostly a short value differs and nothing
-/// else. In prose a word is such a value. Long ones may have runs in common.
+/// Goes on where the value ends in both that differs, if the same bytes follow it, or stand beside: mostly a short value
+/// differs and nothing else. In prose a word is such a value. Long ones may have runs in common.
 fn behind_value(like: &[u8], text: &[u8], done: At) -> Option<At> {
-    let next = |mark: u8, to: At| {
-        let find = |bytes: &[u8], from: usize, to: usize| {
-            let value = &bytes[from..bytes.len().min(to)];
-            memchr::memchr(mark, value).map(|found| from + found)
-        };
-        Some(At { like: find(like, done.like, to.like)?, text: find(text, done.text, to.text)? })
+    let ends = |mark, most: At| {
+        let like = position(mark, &like[done.like..], most.like)?;
+        Some(At { like, text: position(mark, &text[done.text..], most.text)? })
     };
-    let quote = next(b'"', At { like: done.like + SHORT, text: done.text + SHORT })?;
+    let quote = ends(b'"', At { like: SHORT, text: SHORT })?;
     // Most values are too short for prose, and looking for spaces in each would cost as much as it saves.
-    let prose = quote.text - done.text >= PROSE && quote.like - done.like >= PROSE;
-    let space = if prose { next(b' ', quote) } else { None };
-    let space = space.filter(|run| half_word(text, run.text) == half_word(like, run.like));
-    space.or_else(|| (word(text, quote.text)? == word(like, quote.like)?).then_some(quote))
+    let space = if quote.text.min(quote.like) >= PROSE { ends(b' ', quote) } else { None };
+    let at = |value: At| At { like: done.like + value.like, text: done.text + value.text };
+    let space = space.map(at).filter(|run| half_word(text, run.text) == half_word(like, run.like));
+    if space.is_some() {
+        return space;
+    }
+    let quote = at(quote);
+    let bytes = word(text, quote.text)?;
+    let place = if word(like, quote.like) == Some(bytes) { quote.like } else { beside(like, quote.like, bytes)? };
+    Some(At { like: place, text: quote.text })
+}
+
+/// Looks for bytes around a place, first behind it: one more element, or one less, is all that differs of many lists.
+fn beside(like: &[u8], place: usize, bytes: u64) -> Option<usize> {
+    let is_there = |window: &[u8]| word(window, 0) == Some(bytes);
+    let behind = &like[place..like.len().min(place + BESIDE)];
+    let found = behind.windows(FAR).position(is_there).map(|at| place + at);
+    found.or_else(|| {
+        let start = place.saturating_sub(BESIDE);
+        let before = &like[start..like.len().min(place + FAR - 1)];
+        before.windows(FAR).rposition(is_there).map(|at| start + at)
+    })
+}
+
+/// Returns where a byte is first among the first `most`: values are so short that no search that must be called for beats
+/// one or two words looked at here.
+#[inline]
+fn position(mark: u8, bytes: &[u8], most: usize) -> Option<usize> {
+    const ONES: u64 = u64::from_le_bytes([1; FAR]);
+    let bytes = &bytes[..bytes.len().min(most)];
+    let (words, rest) = bytes.as_chunks::<FAR>();
+    for (number, word) in words.iter().enumerate() {
+        let differ = u64::from_le_bytes(*word) ^ (ONES * u64::from(mark));
+        // The lowest bit tells the first zero; those above may be borrowed.
+        let zeros = differ.wrapping_sub(ONES) & !differ & (ONES << 7);
+        if zeros != 0 {
+            return Some(number * FAR + (zeros.trailing_zeros() / u8::BITS) as usize);
+        }
+    }
+    let found = rest.iter().position(|byte| *byte == mark)?;
+    Some(words.len() * FAR + found)
 }
 
 fn word(text: &[u8], at: usize) -> Option<u64> {
@@ -277,9 +356,16 @@ mod tests {
 
     use super::*;
 
+    fn find(like: &[u8], text: &[u8]) -> Difference {
+        let mut difference = Difference::default();
+        Differ::default().find(1, like, text, &mut difference);
+        difference
+    }
+
     fn diff(like: &[u8], text: &[u8]) -> Vec<u8> {
-        let mut out = Vec::new();
-        Differ::default().write(1, like, text, &mut out);
+        let (difference, mut out) = (find(like, text), Vec::new());
+        write(text, &difference, &mut out);
+        assert_eq!(out.len(), difference.size(), "the size is told before it is written");
         out
     }
 
@@ -310,8 +396,9 @@ mod tests {
             let (mut differ, mut known) = (Differ::default(), std::collections::HashMap::new());
             for (number, text) in texts {
                 let like = known.entry(number).or_insert_with(|| text.clone());
-                let mut diff = Vec::new();
-                differ.write(number, like, &text, &mut diff);
+                let (mut difference, mut diff) = (Difference::default(), Vec::new());
+                differ.find(number, like, &text, &mut difference);
+                write(&text, &difference, &mut diff);
                 prop_assert_eq!(read_back(like, &diff), Some(text));
             }
         }
@@ -340,8 +427,9 @@ mod tests {
             format!(r#"{{"message":"{ready} of {all} parts answer at 10.96.{address}","status":"True"}}"#).into_bytes()
         };
         let (like, text) = (text(4, 5, "58.46"), text(10, 12, "137.78"));
-        let literals: Vec<u8> = Steps::of(&diff(&like, &text)).flat_map(|step| step.literals.to_vec()).collect();
-        assert_eq!(String::from_utf8_lossy(&literals), "1012137.78");
+        // The literals are behind all steps.
+        let diff = String::from_utf8_lossy(&diff(&like, &text)).into_owned();
+        assert!(diff.ends_with("1012137.78"), "{diff}");
     }
 
     #[test]
@@ -352,6 +440,33 @@ mod tests {
         let text = |changed: usize| format!(r#"{{"data":{{"config":"{}","other":"x"}}}}"#, value(changed)).into_bytes();
         let diff = diff(&text(0), &text(100));
         assert!(diff.len() < 300 && text(0).len() > 2000, "{}", diff.len());
+    }
+
+    #[test]
+    fn one_element_more_or_less_is_all_that_is_written() {
+        let text = |parts: &[u32]| {
+            let parts: Vec<String> = parts.iter().map(|part| format!(r#"{{"name":"part-{part}","size":1}}"#)).collect();
+            format!(r#"{{"spec":{{"parts":[{}],"paused":false}}}}"#, parts.join(",")).into_bytes()
+        };
+        let (some, more) = (text(&[10, 20]), text(&[10, 25, 30]));
+        let mut differ = Differ::default();
+        for (like, text, literals) in [(&some, &more, "5},{30"), (&more, &some, "0")] {
+            let mut difference = Difference::default();
+            differ.find(1, like, text, &mut difference);
+            let diff = diff(like, text);
+            assert_eq!(read_back(like, &diff).as_deref(), Some(&**text));
+            assert!(differ.places.is_empty(), "what is beside is found without all of the other text");
+            assert!(difference.literals <= literals.len(), "{}", String::from_utf8_lossy(&diff));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_byte_is_found_where_the_obvious_way_finds_it(bytes in "[\x20-\x24]{0,90}", most in 0..100_usize, mark in 0x20..0x25_u8) {
+            let bytes = bytes.as_bytes();
+            let obvious = bytes.iter().take(most).position(|byte| *byte == mark);
+            prop_assert_eq!(position(mark, bytes, most), obvious);
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::wire::{Kin, head};
 
-use super::diff::{self, Differ};
+use super::diff::{self, Differ, Difference};
 
 /// The number of no exemplar.
 pub(super) const NONE: u16 = 0;
@@ -102,8 +102,8 @@ pub(super) struct Families {
     /// The part of a text that differs where it is like its family.
     usual: f32,
     /// The best difference so far, and another.
-    best: Vec<u8>,
-    trial: Vec<u8>,
+    best: Difference,
+    trial: Difference,
 }
 
 /// What a text is like.
@@ -123,8 +123,8 @@ impl Families {
             kin: Kin::new(MOST_LABELS),
             last: NONE,
             usual: UNKNOWN,
-            best: Vec::new(),
-            trial: Vec::new(),
+            best: Difference::default(),
+            trial: Difference::default(),
         }
     }
 
@@ -146,7 +146,7 @@ impl Families {
             return Likeness { exemplar: NONE, is_new: false };
         }
         let mut exemplar = self.nearest(whole, text, before);
-        let part = if exemplar == NONE { 1.0 } else { self.best.len() as f32 / text.len() as f32 };
+        let part = if exemplar == NONE { 1.0 } else { self.best.size() as f32 / text.len() as f32 };
         let poor = part > self.usual * POOR;
         let added = if poor && self.has_room(text, records) { self.exemplars.add(text) } else { None };
         if added.is_none() && exemplar != NONE {
@@ -156,10 +156,9 @@ impl Families {
         if let Some(added) = added {
             exemplar = added;
             self.learn(whole, added);
-            self.best.clear();
-            self.differ.write(added, text, text, &mut self.best);
+            self.differ.find(added, text, text, &mut self.best);
         }
-        if exemplar == NONE || self.best.len() >= text.len() {
+        if exemplar == NONE || self.best.size() >= text.len() {
             return Likeness { exemplar: NONE, is_new: false };
         }
         self.last = exemplar;
@@ -167,7 +166,7 @@ impl Families {
     }
 
     /// Returns the difference of the text that was likened last to its exemplar, if it has one.
-    pub(super) fn difference(&self) -> &[u8] {
+    pub(super) fn difference(&self) -> &Difference {
         &self.best
     }
 
@@ -182,7 +181,7 @@ impl Families {
 
     /// Returns how many bytes it takes besides the exemplars.
     pub(super) fn memory(&self) -> usize {
-        self.kin.memory() + self.differ.memory() + self.best.capacity() + self.trial.capacity()
+        self.kin.memory() + self.differ.memory() + self.best.memory() + self.trial.memory()
     }
 
     fn has_room(&self, text: &[u8], records: impl FnOnce() -> usize) -> bool {
@@ -206,13 +205,12 @@ impl Families {
                 continue;
             };
             tried[at] = candidate;
-            self.trial.clear();
-            self.differ.write(candidate, exemplar, text, &mut self.trial);
-            if nearest == NONE || self.trial.len() < self.best.len() {
+            self.differ.find(candidate, exemplar, text, &mut self.trial);
+            if nearest == NONE || self.trial.size() < self.best.size() {
                 nearest = candidate;
                 std::mem::swap(&mut self.best, &mut self.trial);
             }
-            if self.best.len() as f32 <= self.usual * GOOD * text.len() as f32 {
+            if self.best.size() as f32 <= self.usual * GOOD * text.len() as f32 {
                 break;
             }
         }

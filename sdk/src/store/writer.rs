@@ -334,7 +334,7 @@ impl Writer {
         body.clear();
         let dictionary = match likeness.exemplar {
             exemplars::NONE => self.packer.pack(text, body),
-            _ => self.packer.pack_difference(self.families.difference(), body),
+            _ => self.packer.pack_difference(text, self.families.difference(), body),
         };
         Packing { dictionary, exemplar: likeness.exemplar }
     }
