@@ -106,15 +106,9 @@ impl Contents {
     /// Returns the entry of a key, given as text.
     pub(super) fn find(&self, key: &str) -> Option<u32> {
         let (namespace, name) = split_key(key);
-        // Without its namespace in the index, an object is not stored.
-        let namespace = match namespace {
-            Some(namespace) => self.indexes.built_in[BY_NAMESPACE].find(TextRef::of(namespace))?,
-            None => NONE,
-        };
         let found = self.table.find(wide(self.hash(key)), |&at| {
-            let entry = &self.entries[at as usize];
-            entry.links[BY_NAMESPACE].value == namespace
-                && record::name(self.records.get(entry.place)) == name.as_bytes()
+            record::name(self.record(at)) == name.as_bytes()
+                && self.value(at, BY_NAMESPACE).map(Text::view) == namespace.map(TextRef::of)
         });
         found.copied()
     }

@@ -83,6 +83,18 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_name_is_what_a_key_says_and_not_how_it_is_spelled() {
+        let object = r#"{"metadata":{"name":"a"},"a":"","a\"":1,"\u0061b":2,"a\\":3,"a\":\"":4}"#;
+        for (name, expected) in
+            [("a", ""), ("a\"", "1"), ("ab", "2"), ("a\\", "3"), ("a\":\"", "4"), ("\\u0061b", ""), ("a\\\"", "")]
+        {
+            let expected: Vec<&str> = if name == "a" || !expected.is_empty() { vec![expected] } else { Vec::new() };
+            assert_eq!(values(object.as_bytes(), name), expected, "{name}");
+            assert_eq!(outlined(object.as_bytes(), name), expected, "{name}, by the outline");
+        }
+    }
+
     proptest! {
         #[test]
         fn garbage_neither_panics_nor_goes_on_for_ever(bytes in prop::collection::vec(any::<u8>(), 0..80), text in "[{}\\[\\]\",:a\\\\ 1.]{0,60}") {

@@ -91,14 +91,15 @@ pub(super) fn first(path: &str) -> (&str, Option<&str>) {
 
 fn is_named(json: &[u8], key: u32, name: &str) -> bool {
     let at = (key >> 1) as usize;
-    // Nearly all are told apart by their first letter.
-    match (json.get(at + 1), name.as_bytes().first()) {
-        (Some(b'\\'), _) => {}
-        (Some(b'"'), None) => return true,
-        (letter, first) if letter != first => return false,
-        _ => {}
+    let spelled = json.get(at + 1..).unwrap_or_default();
+    // Up to where the key ends or something in it is escaped.
+    let plain = |byte: u8| byte != b'"' && byte != b'\\';
+    let same = spelled.iter().zip(name.as_bytes()).take_while(|(one, other)| one == other && plain(**one)).count();
+    match spelled.get(same) {
+        Some(b'"') => same == name.len(),
+        Some(b'\\') => Scanner::new(&json[at..]).text().is_ok_and(|key| *key == *name.as_bytes()),
+        _ => false,
     }
-    Scanner::new(&json[at..]).text().is_ok_and(|key| *key == *name.as_bytes())
 }
 
 fn value<'a, 'p>(json: &'a [u8], key: u32, rest: Option<&'p str>) -> Option<(Scanner<'a>, Option<&'p str>)> {
