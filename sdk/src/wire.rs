@@ -12,6 +12,8 @@ mod buffers;
 
 pub(crate) mod compact;
 
+mod credit;
+
 mod event;
 
 mod field;
@@ -30,6 +32,8 @@ mod list;
 
 mod marks;
 
+mod metadata;
+
 mod model;
 
 mod models;
@@ -43,6 +47,8 @@ mod plain;
 pub(crate) mod protobuf;
 
 mod scan;
+
+mod template;
 
 pub(crate) mod text;
 

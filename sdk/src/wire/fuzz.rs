@@ -8,7 +8,7 @@ use bytes::Bytes;
 use serde::de::IgnoredAny;
 
 use super::protobuf::{Schema, Transcoder};
-use super::{Error, Event, LineSplitter, ListSplitter, ManagedFields, Models, RawObject, list};
+use super::{Buffers, Error, Event, LineSplitter, ListSplitter, ManagedFields, Models, RawObject, Scanned, list};
 
 /// Takes the size of chunks from the first byte, and the rest as a body.
 ///
@@ -91,7 +91,11 @@ fn list_in(body: &[u8], size: usize) -> (Vec<Vec<u8>>, Result<list::ListHead, Er
         splitter.push(Bytes::copy_from_slice(chunk));
         loop {
             match splitter.next_item(&mut models) {
-                Ok(Some(item)) => items.push(item.raw.to_vec()),
+                Ok(Some(item)) => {
+                    let alone = Scanned::parse(item.raw).map(|alone| said(&alone));
+                    assert_eq!(alone, Ok(said(&item)), "an item is the same whatever came before it");
+                    items.push(item.raw.to_vec());
+                }
                 Ok(None) => break,
                 Err(error) => return (items, Err(error)),
             }
@@ -103,8 +107,15 @@ fn list_in(body: &[u8], size: usize) -> (Vec<Vec<u8>>, Result<list::ListHead, Er
 fn same_lines_in_any_chunks(body: &[u8], size: usize) {
     let lines = lines_in(body, size);
     assert_eq!(lines, lines_in(body, body.len()), "lines do not depend on chunks");
+    let mut models = Models::learning();
     for line in lines {
-        if let Ok(event) = Event::parse(&line, &mut Models::default()) {
+        let alone = Event::parse(&line, &mut Models::default());
+        let by_others = Event::parse(&line, &mut models);
+        assert_eq!(
+            by_others.map(|event| said(&event.object)),
+            alone.as_ref().map(|event| said(&event.object)).map_err(Error::clone)
+        );
+        if let Ok(event) = alone {
             object(event.object.raw);
         }
     }
@@ -121,6 +132,17 @@ fn lines_in(body: &[u8], size: usize) -> Vec<Bytes> {
     }
     lines.extend(splitter.finish().map(Bytes::from));
     lines
+}
+
+/// Returns all that an object says, or why it can not be used.
+fn said(object: &Scanned<'_>) -> String {
+    let (version, ends) = (object.version(), object.ends_initial_events());
+    let whole = object.to_object(ManagedFields::Drop, &mut Buffers::exact());
+    let whole = whole.map(|whole| {
+        let marks: Vec<_> = whole.marks().collect();
+        format!("{:?} {marks:?} {}", whole.head(), String::from_utf8_lossy(whole.json()))
+    });
+    format!("{version:?} {ends} {whole:?}")
 }
 
 /// What is accepted is JSON, stays JSON without its managedFields, and says the same of itself when it is parsed again.
