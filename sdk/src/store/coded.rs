@@ -4,6 +4,8 @@
 //! counts are digits and a few marks, generated names leave letters out, and much of it stands in several places. So each
 //! literal of a difference is written in the smallest alphabet that has all of its bytes, or as the number of an earlier
 //! one. That takes about as much as zstd with a dictionary makes of such differences, and a fraction of its time.
+use std::array;
+
 use super::diff::{self, Difference, Run, Step};
 
 mod bits;
@@ -39,7 +41,8 @@ const REMEMBERED: u32 = 3;
 /// Bytes that are written in few bits.
 struct Alphabet {
     width: u32,
-    bytes: &'static [u8],
+    /// As many as there are codes, and nothing behind them.
+    bytes: [u8; 64],
     /// The position of each byte.
     codes: [u8; 256],
 }
@@ -61,7 +64,7 @@ static MEMBERS: [u8; 256] = {
     let mut alphabet = 0;
     while alphabet < ALPHABETS.len() {
         let mut at = 0;
-        while at < ALPHABETS[alphabet].bytes.len() {
+        while at < 1 << ALPHABETS[alphabet].width {
             members[ALPHABETS[alphabet].bytes[at] as usize] |= 1 << alphabet;
             at += 1;
         }
@@ -71,15 +74,23 @@ static MEMBERS: [u8; 256] = {
 };
 
 impl Alphabet {
-    const fn new(width: u32, bytes: &'static [u8]) -> Self {
-        assert!(bytes.len() == 1 << width, "an alphabet uses all of its bits");
-        let mut codes = [0; 256];
+    const fn new(width: u32, all: &[u8]) -> Self {
+        assert!(all.len() == 1 << width, "an alphabet uses all of its bits");
+        let (mut bytes, mut codes) = ([0; 64], [0; 256]);
         let mut at = 0;
-        while at < bytes.len() {
-            codes[bytes[at] as usize] = at as u8;
+        while at < all.len() {
+            bytes[at] = all[at];
+            codes[all[at] as usize] = at as u8;
             at += 1;
         }
         Self { width, bytes, codes }
+    }
+
+    /// Returns the bytes of the eight lowest codes.
+    #[inline]
+    fn bytes_of(&self, codes: u64) -> [u8; 8] {
+        let code = |at: usize| (codes >> (at as u32 * self.width)) as usize & ((1 << self.width) - 1);
+        array::from_fn(|at| self.bytes[code(at) % self.bytes.len()])
     }
 }
 
@@ -250,8 +261,9 @@ fn read_literals(
         form => {
             let count = bits.number(&COUNT)? + 1;
             match ALPHABETS.get(form - 1) {
-                Some(Alphabet { width, bytes, .. }) => read_all(count, *width, bits, out, |code| bytes[code])?,
-                None if form == BYTES => read_all(count, 8, bits, out, |code| code as u8)?,
+                Some(_) if form == HEX => read_all::<8>(count, 4, bits, out, hex::digits)?,
+                Some(alphabet) => read_all::<8>(count, alphabet.width, bits, out, |codes| alphabet.bytes_of(codes))?,
+                None if form == BYTES => read_all::<7>(count, 8, bits, out, u64::to_le_bytes)?,
                 None => return None,
             }
         }
@@ -260,24 +272,27 @@ fn read_literals(
     Some(out.len() - start)
 }
 
-/// As many at once as are seen.
-fn read_all(
-    mut count: usize,
+/// Appends so many bytes, `AT_ONCE` at once, of which `bytes` has the codes in the lowest bits.
+#[inline]
+fn read_all<const AT_ONCE: usize>(
+    count: usize,
     width: u32,
     bits: &mut BitReader<'_>,
     out: &mut Vec<u8>,
-    byte: impl Fn(usize) -> u8,
+    bytes: impl Fn(u64) -> [u8; 8],
 ) -> Option<()> {
-    let most = (BitReader::SEEN / width) as usize;
-    while count > 0 {
-        let some = count.min(most);
-        let seen = bits.peek();
+    // Nothing is appended that is not there.
+    if bits.left() / (width as usize) < count {
+        return None;
+    }
+    let end = out.len() + count;
+    while out.len() < end {
+        let some = AT_ONCE.min(end - out.len());
+        // Eight bytes are copied faster than as many as there are.
+        let start = out.len();
+        out.extend_from_slice(&bytes(bits.peek()));
+        out.truncate(start + some);
         bits.skip(width * some as u32);
-        if !bits.is_within() {
-            return None;
-        }
-        out.extend((0..some as u32).map(|at| byte((seen >> (at * width)) as usize & ((1 << width) - 1))));
-        count -= some;
     }
     Some(())
 }
@@ -387,5 +402,29 @@ mod tests {
             (0..40).flat_map(|n| format!(r#""m":"{:x}","#, 0xabc0_0000_u32 + n % 9).into_bytes()).collect();
         let like: Vec<u8> = (0..40).flat_map(|_| br#""m":"zzzzzzzz","#.to_vec()).collect();
         assert_eq!(read_back(&like, &coded(&like, &different)), Some(different));
+    }
+
+    #[test]
+    fn what_begins_and_ends_like_an_earlier_literal_is_not_taken_for_it() {
+        let text = |values: &[&str]| -> Vec<u8> {
+            values.iter().flat_map(|value| format!(r#""member":"{value}","#).into_bytes()).collect()
+        };
+        let like = text(&["z"; 20]);
+        let eights = text(&["first-eight-X-last-eight", "first-eight-Y-last-eight"]);
+        assert_eq!(read_back(&like, &coded(&like, &eights)), Some(eights));
+        let in_turns = |values: [&str; 2]| coded(&like, &text(&values.repeat(10))).len();
+        assert_eq!(in_turns(["3", "30"]), in_turns(["3", "47"]), "zeros are no part of what is remembered");
+    }
+
+    #[test]
+    fn of_a_literal_that_is_cut_nothing_is_written() {
+        for form in HEX..=BYTES {
+            let (mut coded, mut out) = (Vec::new(), Vec::new());
+            let mut bits = BitWriter::new(&mut coded);
+            bits.number((form as u64, FORM), 1 << 30, &COUNT);
+            bits.push(0, 32);
+            bits.finish();
+            assert!(!read(b"", &coded, &mut out) && out.is_empty(), "{form}");
+        }
     }
 }

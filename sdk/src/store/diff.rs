@@ -3,14 +3,12 @@
 //! Pods of a ReplicaSet say the same but for a few dozen names, times and addresses; so do most objects that are made
 //! from one template. A difference is a list of steps, and behind them all literals: each step takes some literals, then
 //! copies a run of the other text, which mostly begins where the last one ended but for what the literals stand for.
-use crate::wire::common;
 use crate::wire::compact::{Cursor, write_number};
+use crate::wire::{MAX_OBJECT_BYTES, common};
 
-/// Bytes in the same distance from the last run that are enough to go on with: a value was replaced by one of its length.
-const NEAR: usize = 4;
+mod bytes;
 
-/// Bytes anywhere that are enough.
-const FAR: usize = 8;
+use bytes::{FAR, common_end, half_word, position, word};
 
 /// Every so many bytes of the other text are looked up: runs of [`FAR`] and so many more are found, wherever they begin.
 const STRIDE: usize = 4;
@@ -65,7 +63,7 @@ pub(super) struct Differ {
     number: u16,
 }
 
-/// Where the next run begins, in both texts.
+/// A place in both texts.
 #[derive(Clone, Copy)]
 struct At {
     like: usize,
@@ -123,18 +121,20 @@ impl Differ {
         difference.clear();
         // What was copied up to here, in both.
         let mut done = At { like: 0, text: 0 };
-        let mut run = done;
+        let mut same = done;
         loop {
-            let length = common(&like[run.like..], &text[run.text..]);
-            let literals = run.text - done.text;
+            let behind = common(&like[same.like..], &text[same.text..]);
+            // Where the run begins is seen last: no other step waits for it.
+            let before = common_end(&like[..same.like], &text[..same.text], same.text - done.text);
+            let literals = same.text - before - done.text;
             // No object is longer than these numbers count.
-            let jump = run.like as i32 - (done.like + literals) as i32;
-            difference.push(Step { literals: literals as u32, jump, length: length as u32 });
-            done = At { like: run.like + length, text: run.text + length };
+            let jump = (same.like - before) as i32 - (done.like + literals) as i32;
+            difference.push(Step { literals: literals as u32, jump, length: (before + behind) as u32 });
+            done = At { like: same.like + behind, text: same.text + behind };
             if done.text == text.len() {
                 break;
             }
-            run = self.next(like, text, done);
+            same = self.next(like, text, done);
         }
     }
 
@@ -148,18 +148,14 @@ impl Differ {
         self.places.capacity() * size_of::<u16>()
     }
 
-    /// Finds where to go on behind bytes that differ: an empty run at the end where nothing is found.
+    /// Finds bytes behind those that differ that are the same: the end of the text where there are none.
     fn next(&mut self, like: &[u8], text: &[u8], done: At) -> At {
         let found = behind_value(like, text, done).or_else(|| self.search(like, text, done));
-        let Some(mut run) = found else {
-            // No jump is written for a run that copies nothing.
+        // No jump is written for a run that copies nothing.
+        found.unwrap_or_else(|| {
             let literals = text.len() - done.text;
-            return At { like: (done.like + literals).min(like.len()), text: text.len() };
-        };
-        while run.text > done.text && run.like > 0 && like[run.like - 1] == text[run.text - 1] {
-            run = At { like: run.like - 1, text: run.text - 1 };
-        }
-        run
+            At { like: (done.like + literals).min(like.len()), text: text.len() }
+        })
     }
 
     /// Finds the next bytes that stand in the other text, too, wherever.
@@ -269,10 +265,11 @@ pub(super) fn join(steps: &[u8], literals: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(literals);
 }
 
-/// Returns how many bytes [`write_number`] takes for a number.
+/// Returns how many bytes [`write_number`] takes for a number that counts bytes of an object, or twice as many.
 #[inline]
 fn number_size(number: u64) -> usize {
-    1 + (number | 1).ilog2() as usize / 7
+    const { assert!(MAX_OBJECT_BYTES < 1 << 26) };
+    1 + usize::from(number >= 1 << 7) + usize::from(number >= 1 << 14) + usize::from(number >= 1 << 21)
 }
 
 /// Makes small numbers of those near zero.
@@ -288,22 +285,32 @@ pub(super) fn signed(number: u64) -> i64 {
 /// Goes on where the value ends in both that differs, if the same bytes follow it, or stand beside: mostly a short value
 /// differs and nothing else. In prose a word is such a value. Long ones may have runs in common.
 fn behind_value(like: &[u8], text: &[u8], done: At) -> Option<At> {
-    let ends = |mark, most: At| {
-        let like = position(mark, &like[done.like..], most.like)?;
-        Some(At { like, text: position(mark, &text[done.text..], most.text)? })
-    };
-    let quote = ends(b'"', At { like: SHORT, text: SHORT })?;
-    // Most values are too short for prose, and looking for spaces in each would cost as much as it saves.
-    let space = if quote.text.min(quote.like) >= PROSE { ends(b' ', quote) } else { None };
-    let at = |value: At| At { like: done.like + value.like, text: done.text + value.text };
-    let space = space.map(at).filter(|run| half_word(text, run.text) == half_word(like, run.like));
-    if space.is_some() {
-        return space;
+    let is_alike = |end: At| word(text, end.text).is_some_and(|bytes| word(like, end.like) == Some(bytes));
+    let quote = position(b'"', like, done.like, SHORT)?;
+    // Most values are replaced by others of their length.
+    let mut end = At { like: quote, text: done.text + (quote - done.like) };
+    if !is_alike(end) {
+        end.text = position(b'"', text, done.text, SHORT)?;
     }
-    let quote = at(quote);
-    let bytes = word(text, quote.text)?;
-    let place = if word(like, quote.like) == Some(bytes) { quote.like } else { beside(like, quote.like, bytes)? };
-    Some(At { like: place, text: quote.text })
+    // Most are too short for prose, too, and looking for spaces in each would cost as much as it saves.
+    if (end.text - done.text).min(end.like - done.like) >= PROSE
+        && let Some(word) = behind_word(like, text, done, end)
+    {
+        return Some(word);
+    }
+    if is_alike(end) {
+        return Some(end);
+    }
+    Some(At { like: beside(like, end.like, word(text, end.text)?)?, ..end })
+}
+
+/// Goes on at the next space before the ends of values.
+fn behind_word(like: &[u8], text: &[u8], done: At, end: At) -> Option<At> {
+    let space = At {
+        like: position(b' ', like, done.like, end.like - done.like)?,
+        text: position(b' ', text, done.text, end.text - done.text)?,
+    };
+    (half_word(text, space.text) == half_word(like, space.like)).then_some(space)
 }
 
 /// Looks for bytes around a place, first behind it: one more element, or one less, is all that differs of many lists.
@@ -316,33 +323,6 @@ fn beside(like: &[u8], place: usize, bytes: u64) -> Option<usize> {
         let before = &like[start..like.len().min(place + FAR - 1)];
         before.windows(FAR).rposition(is_there).map(|at| start + at)
     })
-}
-
-/// Returns where a byte is first among the first `most`: values are so short that no search that must be called for beats
-/// one or two words looked at here.
-#[inline]
-fn position(mark: u8, bytes: &[u8], most: usize) -> Option<usize> {
-    const ONES: u64 = u64::from_le_bytes([1; FAR]);
-    let bytes = &bytes[..bytes.len().min(most)];
-    let (words, rest) = bytes.as_chunks::<FAR>();
-    for (number, word) in words.iter().enumerate() {
-        let differ = u64::from_le_bytes(*word) ^ (ONES * u64::from(mark));
-        // The lowest bit tells the first zero; those above may be borrowed.
-        let zeros = differ.wrapping_sub(ONES) & !differ & (ONES << 7);
-        if zeros != 0 {
-            return Some(number * FAR + (zeros.trailing_zeros() / u8::BITS) as usize);
-        }
-    }
-    let found = rest.iter().position(|byte| *byte == mark)?;
-    Some(words.len() * FAR + found)
-}
-
-fn word(text: &[u8], at: usize) -> Option<u64> {
-    text.get(at..at + FAR)?.try_into().ok().map(u64::from_le_bytes)
-}
-
-fn half_word(text: &[u8], at: usize) -> Option<u32> {
-    text.get(at..at + NEAR)?.try_into().ok().map(u32::from_le_bytes)
 }
 
 fn slot(word: u64) -> usize {
@@ -460,12 +440,12 @@ mod tests {
         }
     }
 
-    proptest! {
-        #[test]
-        fn a_byte_is_found_where_the_obvious_way_finds_it(bytes in "[\x20-\x24]{0,90}", most in 0..100_usize, mark in 0x20..0x25_u8) {
-            let bytes = bytes.as_bytes();
-            let obvious = bytes.iter().take(most).position(|byte| *byte == mark);
-            prop_assert_eq!(position(mark, bytes, most), obvious);
+    #[test]
+    fn numbers_take_as_many_bytes_as_is_told() {
+        for number in (0..26).flat_map(|bit| [(1 << bit) - 1, 1 << bit]) {
+            let mut bytes = Vec::new();
+            write_number(&mut bytes, number);
+            assert_eq!(bytes.len(), number_size(number), "{number}");
         }
     }
 

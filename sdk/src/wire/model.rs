@@ -311,29 +311,17 @@ fn structure(text: &[u8]) -> (Vec<(u16, u16)>, Vec<Container>) {
 
 /// Returns how many bytes two texts begin with that are the same.
 pub(crate) fn common(one: &[u8], other: &[u8]) -> usize {
-    const HALF: usize = size_of::<u128>();
-    let (ones, _) = one.as_chunks::<{ 2 * HALF }>();
-    let (others, _) = other.as_chunks::<{ 2 * HALF }>();
+    const WIDE: usize = size_of::<u128>();
+    let (ones, _) = one.as_chunks::<WIDE>();
+    let (others, _) = other.as_chunks::<WIDE>();
     for (position, (one, other)) in ones.iter().zip(others).enumerate() {
-        if one != other {
-            let ((one, _), (other, _)) = (one.as_chunks::<HALF>(), other.as_chunks::<HALF>());
-            let differ = |half: usize| u128::from_le_bytes(one[half]) ^ u128::from_le_bytes(other[half]);
-            let (half, differ) = if differ(0) == 0 { (1, differ(1)) } else { (0, differ(0)) };
-            return (2 * position + half) * HALF + (differ.trailing_zeros() / u8::BITS) as usize;
-        }
-    }
-    let wide = 2 * HALF * ones.len().min(others.len());
-    let (one, other) = (&one[wide..], &other[wide..]);
-    let (ones, _) = one.as_chunks::<8>();
-    let (others, _) = other.as_chunks::<8>();
-    for (position, (one, other)) in ones.iter().zip(others).enumerate() {
-        let differ = u64::from_le_bytes(*one) ^ u64::from_le_bytes(*other);
+        let differ = u128::from_le_bytes(*one) ^ u128::from_le_bytes(*other);
         if differ != 0 {
-            return wide + position * 8 + (differ.trailing_zeros() / u8::BITS) as usize;
+            return position * WIDE + (differ.trailing_zeros() / u8::BITS) as usize;
         }
     }
-    let narrow = 8 * ones.len().min(others.len());
-    wide + narrow + one[narrow..].iter().zip(&other[narrow..]).take_while(|(one, other)| one == other).count()
+    let wide = WIDE * ones.len().min(others.len());
+    wide + one[wide..].iter().zip(&other[wide..]).take_while(|(one, other)| one == other).count()
 }
 
 #[cfg(test)]

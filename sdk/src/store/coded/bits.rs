@@ -89,14 +89,11 @@ pub(super) struct BitReader<'a> {
 }
 
 impl<'a> BitReader<'a> {
-    /// How many bits can be seen at once.
-    pub(super) const SEEN: u32 = 57;
-
     pub(super) fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, at: 0 }
     }
 
-    /// Returns the next bits, of which [`Self::SEEN`] are right.
+    /// Returns the next bits, of which as many are right as a [`BitWriter`] writes at once.
     pub(super) fn peek(&self) -> u64 {
         let rest = self.bytes.get(self.at / 8..).unwrap_or_default();
         let seen = rest.first_chunk().copied().unwrap_or_else(|| {

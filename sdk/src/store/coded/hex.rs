@@ -23,14 +23,28 @@ pub(super) fn values(digits: u64) -> Option<u64> {
     // Of letters the bit of 64 is set, and the lower half counts from one. No sum reaches the next byte.
     let values = (digits & (15 * ONES)) + 9 * (digits >> 6 & ONES);
     // What comes of other bytes is no value, or has another digit.
-    let letters = ((values + 6 * ONES) >> 4) & ONES;
-    let written = values + ZEROS + u64::from(b'a' - b'9' - 1) * letters;
-    if (written ^ digits) | (values & (0xf0 * ONES)) != 0 {
+    if (written(values) ^ digits) | (values & (0xf0 * ONES)) != 0 {
         return None;
     }
     let pairs = (values | values >> 4) & 0x00ff_00ff_00ff_00ff;
     let fours = (pairs | pairs >> 8) & 0x0000_ffff_0000_ffff;
     Some((fours | fours >> 16) & 0xffff_ffff)
+}
+
+/// Returns the digits of eight values in the lowest bits.
+#[inline]
+pub(super) fn digits(values: u64) -> [u8; 8] {
+    let values = values & 0xffff_ffff;
+    let fours = (values | values << 16) & 0x0000_ffff_0000_ffff;
+    let pairs = (fours | fours << 8) & 0x00ff_00ff_00ff_00ff;
+    written((pairs | pairs << 4) & (15 * ONES)).to_le_bytes()
+}
+
+/// Returns the digits of values that have a byte each.
+#[inline]
+fn written(values: u64) -> u64 {
+    let letters = ((values + 6 * ONES) >> 4) & ONES;
+    values + ZEROS + u64::from(b'a' - b'9' - 1) * letters
 }
 
 /// Says whether all bytes are digits.
@@ -61,6 +75,7 @@ mod tests {
             let word = |bytes: &[u8]| u64::from_le_bytes(bytes.try_into().unwrap());
             let mut bytes = digits.into_bytes();
             prop_assert_eq!(values(word(&bytes)), obvious(&bytes));
+            prop_assert_eq!(super::digits(values(word(&bytes)).unwrap_or_default()).to_vec(), &*bytes);
             prop_assert_eq!(values(padded(&bytes, count)), obvious(&bytes[..count]));
             prop_assert_eq!(padded(&bytes, count), padded(&bytes[..count], count));
             bytes[at] = other;
