@@ -22,6 +22,9 @@ const SHORT: usize = 72;
 /// How far around a place is looked before all of the other text is: an element that only one of two lists has.
 const BESIDE: usize = 128;
 
+/// How many times nothing may be found there: then the texts are not alike, and the table of all places is faster.
+const MISSES: usize = 4;
+
 /// Shortest rest of a value that may be prose.
 const PROSE: usize = 16;
 
@@ -61,6 +64,8 @@ pub(super) struct Differ {
     places: Vec<u16>,
     /// The number of that text.
     number: u16,
+    /// How many times nothing was found beside.
+    misses: usize,
 }
 
 /// A place in both texts.
@@ -119,6 +124,7 @@ impl Differ {
             self.number = number;
         }
         difference.clear();
+        self.misses = 0;
         // What was copied up to here, in both.
         let mut done = At { like: 0, text: 0 };
         let mut same = done;
@@ -150,12 +156,37 @@ impl Differ {
 
     /// Finds bytes behind those that differ that are the same: the end of the text where there are none.
     fn next(&mut self, like: &[u8], text: &[u8], done: At) -> At {
-        let found = behind_value(like, text, done).or_else(|| self.search(like, text, done));
+        let found = self.behind_value(like, text, done).or_else(|| self.search(like, text, done));
         // No jump is written for a run that copies nothing.
         found.unwrap_or_else(|| {
             let literals = text.len() - done.text;
             At { like: (done.like + literals).min(like.len()), text: text.len() }
         })
+    }
+
+    /// Goes on where the value ends in both that differs, if the same bytes follow it, or stand beside: mostly a short value
+    /// differs and nothing else. In prose a word is such a value. Long ones may have runs in common.
+    fn behind_value(&mut self, like: &[u8], text: &[u8], done: At) -> Option<At> {
+        let is_alike = |end: At| word(text, end.text).is_some_and(|bytes| word(like, end.like) == Some(bytes));
+        let quote = position(b'"', like, done.like, SHORT)?;
+        // Most values are replaced by others of their length.
+        let mut end = At { like: quote, text: done.text + (quote - done.like) };
+        if !is_alike(end) {
+            end.text = position(b'"', text, done.text, SHORT)?;
+        }
+        // Most are too short for prose, too, and looking for spaces in each would cost as much as it saves.
+        if (end.text - done.text).min(end.like - done.like) >= PROSE
+            && let Some(word) = behind_word(like, text, done, end)
+        {
+            return Some(word);
+        }
+        if is_alike(end) {
+            return Some(end);
+        }
+        let bytes = word(text, end.text).filter(|_| self.misses < MISSES)?;
+        let place = beside(like, end.like, bytes);
+        self.misses += usize::from(place.is_none());
+        Some(At { like: place?, ..end })
     }
 
     /// Finds the next bytes that stand in the other text, too, wherever.
@@ -280,28 +311,6 @@ pub(super) fn unsigned(number: i64) -> u64 {
 /// Undoes [`unsigned`].
 pub(super) fn signed(number: u64) -> i64 {
     (number >> 1) as i64 ^ -((number & 1) as i64)
-}
-
-/// Goes on where the value ends in both that differs, if the same bytes follow it, or stand beside: mostly a short value
-/// differs and nothing else. In prose a word is such a value. Long ones may have runs in common.
-fn behind_value(like: &[u8], text: &[u8], done: At) -> Option<At> {
-    let is_alike = |end: At| word(text, end.text).is_some_and(|bytes| word(like, end.like) == Some(bytes));
-    let quote = position(b'"', like, done.like, SHORT)?;
-    // Most values are replaced by others of their length.
-    let mut end = At { like: quote, text: done.text + (quote - done.like) };
-    if !is_alike(end) {
-        end.text = position(b'"', text, done.text, SHORT)?;
-    }
-    // Most are too short for prose, too, and looking for spaces in each would cost as much as it saves.
-    if (end.text - done.text).min(end.like - done.like) >= PROSE
-        && let Some(word) = behind_word(like, text, done, end)
-    {
-        return Some(word);
-    }
-    if is_alike(end) {
-        return Some(end);
-    }
-    Some(At { like: beside(like, end.like, word(text, end.text)?)?, ..end })
 }
 
 /// Goes on at the next space before the ends of values.
@@ -438,6 +447,23 @@ mod tests {
             assert!(differ.places.is_empty(), "what is beside is found without all of the other text");
             assert!(difference.literals <= literals.len(), "{}", String::from_utf8_lossy(&diff));
         }
+    }
+
+    #[test]
+    fn texts_that_are_not_alike_are_soon_not_looked_at_beside() {
+        // The same elements in another order, each longer than what is beside.
+        let element =
+            |at: u64| format!(r#""{:x}":"{}","#, at * 0x9e37_79b9, format!("{:x}", at * 0x7f4a_7c15).repeat(30));
+        let some = (1..20).map(element).collect::<String>().into_bytes();
+        let others = (1..20).rev().map(element).collect::<String>().into_bytes();
+        let (mut differ, mut difference) = (Differ::default(), Difference::default());
+        for _ in 0..2 {
+            differ.find(1, &some, &others, &mut difference);
+            assert_eq!(differ.misses, MISSES);
+            assert!(difference.size() < others.len() / 10, "what is anywhere is found");
+        }
+        differ.find(1, &some, &some, &mut difference);
+        assert_eq!(differ.misses, 0, "of each text they are counted anew");
     }
 
     #[test]
