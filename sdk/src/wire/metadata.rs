@@ -115,7 +115,7 @@ impl<'a> Fields<'a> {
             }
             match role {
                 Role::End => return Ok(true),
-                Role::Labels | Role::LabelsEnd | Role::Owner | Role::OwnerEnd => self.turn(role, key, behind),
+                _ if role.is_turn() => self.turn(role, key, behind),
                 Role::Other if scanner.short_text().is_some() => {}
                 _ => self.take(role, key, scanner, models)?,
             }
@@ -236,7 +236,7 @@ impl<'a> Fields<'a> {
     /// Takes what is of this role; `key` is where the key stands that says so.
     fn take(&mut self, role: Role, key: usize, scanner: &mut Scanner<'a>, models: &mut Models) -> Result<(), Error> {
         match role {
-            Role::Labels | Role::LabelsEnd | Role::Owner | Role::OwnerEnd => self.turn(role, key, scanner.at()),
+            _ if role.is_turn() => self.turn(role, key, scanner.at()),
             Role::OwnerController => {
                 let value = scanner.skip()?;
                 let controls = scanner.slice(value) == b"true";
@@ -269,6 +269,7 @@ impl<'a> Fields<'a> {
     fn turn(&mut self, role: Role, key: usize, end: usize) {
         match role {
             Role::Labels => {
+                // Labels before these might make up for spaces in them.
                 self.labels_at = self.source.labels.is_empty().then_some(key);
                 self.source.labels.reserve(LABELS);
             }

@@ -47,22 +47,14 @@ impl Role {
     /// Says whether it is of a text that matters, or has to be one.
     #[inline]
     pub(super) fn is_text(self) -> bool {
-        use Role::{
-            End, GenerateName, Generation, Labels, LabelsEnd, ManagedFields, Other, Owner, OwnerController, OwnerEnd,
-        };
-        !matches!(
-            self,
-            Labels
-                | LabelsEnd
-                | Owner
-                | OwnerEnd
-                | OwnerController
-                | Generation
-                | GenerateName
-                | ManagedFields
-                | Other
-                | End
-        )
+        use Role::{End, GenerateName, Generation, ManagedFields, Other, OwnerController};
+        !self.is_turn() && !matches!(self, OwnerController | Generation | GenerateName | ManagedFields | Other | End)
+    }
+
+    /// Says whether labels or an owner begin or end there, and no value comes.
+    #[inline]
+    pub(super) fn is_turn(self) -> bool {
+        matches!(self, Self::Labels | Self::LabelsEnd | Self::Owner | Self::OwnerEnd)
     }
 }
 

@@ -182,6 +182,7 @@ fn only_what_the_head_says_is_marked() {
     check(&format!("{{{name},{labels}}}"), &[name, labels]);
     check(&format!("{{{labels},{name},{labels}}}"), &[name]);
     check(&format!("{{{labels},{name},\"labels\":null}}"), &[name]);
+    check(r#"{"labels":{"":""},"name":"a","labels":{      "b":"c"}}"#, &[name]);
     check(&format!("{{\"labels\":{{}},{name},{labels}}}"), &[name, labels]);
     check(r#"{"name":"a","name" :"a"}"#, &[]);
     check(r#"{"name":"a","labels":{"c":"","a":"b"}}"#, &[name]);
