@@ -12,8 +12,6 @@ mod buffers;
 
 pub(crate) mod compact;
 
-mod credit;
-
 mod event;
 
 mod field;
@@ -32,8 +30,6 @@ mod list;
 
 mod marks;
 
-mod metadata;
-
 mod model;
 
 mod models;
@@ -47,8 +43,6 @@ mod plain;
 pub(crate) mod protobuf;
 
 mod scan;
-
-mod template;
 
 pub(crate) mod text;
 

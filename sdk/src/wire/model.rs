@@ -78,7 +78,7 @@ impl Model {
                 }),
                 (_, b'{') => {
                     let value = scanner.members(|scanner, key, _| {
-                        keys.push(key as u16);
+                        keys.push(key.start as u16);
                         scanner.skip().map(drop)
                     })?;
                     members.push(Member { name: Some(Box::from(&*name)), value: value.clone() });

@@ -1,11 +1,9 @@
 //! Which model an object is read by, and which objects become models.
-use super::credit::Credit;
 use super::head::Text;
 use super::kin::Kin;
 use super::model::{LARGEST, Model};
 use super::outline::Outline;
 use super::scan::Scanner;
-use super::template::{Templates, Trail};
 
 /// Most models: as many templates as a large cluster's pods are made from.
 const MOST: usize = 192;
@@ -19,8 +17,14 @@ const MOST_LABELS: usize = 16 * MOST;
 /// What learning a model costs: so many objects that were read by one pay for it. Where nothing is alike, little is lost.
 const PRICE: u32 = 16;
 
+/// Most that is saved for that.
+const MOST_CREDIT: u32 = 32 * PRICE;
+
 /// What part of an object may be scanned where it differs from its model, before another model is worth its price.
 const SCANNED: usize = 64;
+
+/// How many objects that had to be scanned count as one that was read by a model.
+const TRICKLE: u32 = 64;
 
 /// The models of one reflector; by default there are none, ever.
 pub(crate) struct Models {
@@ -33,9 +37,8 @@ pub(crate) struct Models {
     last: usize,
     /// Where to look for a model to replace.
     hand: usize,
-    credit: Credit,
-    /// How metadata is laid out, whatever it is of.
-    pub(super) templates: Templates,
+    credit: u32,
+    trickle: u32,
     reading: Reading,
 }
 
@@ -61,8 +64,8 @@ impl Default for Models {
             kin: Kin::new(MOST_LABELS),
             last: 0,
             hand: 0,
-            credit: Credit::new(PRICE),
-            templates: Templates::default(),
+            credit: 0,
+            trickle: 0,
             reading: Reading::default(),
         }
     }
@@ -72,11 +75,6 @@ impl Models {
     /// Learns from what is read.
     pub(crate) fn learning() -> Self {
         Self { learns: true, ..Self::default() }
-    }
-
-    /// Returns what to note in how metadata is laid out that begins at `at`, if that is to be learned.
-    pub(super) fn trail(&mut self, at: usize) -> Option<Trail> {
-        if self.learns { self.templates.trail(at) } else { None }
     }
 
     /// Begins with another object.
@@ -118,9 +116,14 @@ impl Models {
         }
         self.reading.missed |= self.reading.scanned > text.len() / SCANNED;
         if !self.reading.missed {
-            self.credit.earn();
-        } else if self.learns && text.len() <= LARGEST && self.credit.spend() {
+            self.credit = self.credit.saturating_add(1).min(MOST_CREDIT);
+        } else if self.learns && text.len() <= LARGEST && (self.models.is_empty() || self.credit >= PRICE) {
+            self.credit = self.credit.saturating_sub(PRICE);
             self.learn(text);
+        } else {
+            // So that what has changed altogether is learned in the end.
+            self.trickle = (self.trickle + 1) % TRICKLE;
+            self.credit += u32::from(self.trickle == 0);
         }
     }
 
@@ -177,8 +180,7 @@ mod tests {
         for path in ["spec.a", "spec.b", "spec.c.a", "status.a", "data.a"] {
             object.field_values(path, &mut |value| fields.push(format!("{path}={value}")));
         }
-        let marks: Vec<_> = object.marks().collect();
-        Ok(format!("{:?} {marks:?} {fields:?} {}", object.metadata(), String::from_utf8_lossy(object.json())))
+        Ok(format!("{:?} {fields:?} {}", object.metadata(), String::from_utf8_lossy(object.json())))
     }
 
     fn pod(number: usize, app: &str) -> Value {
@@ -285,7 +287,7 @@ mod tests {
         }
         assert!(models.models.len() <= 10, "{}", models.models.len());
         for number in 0..MOST_LABELS + MOST {
-            models.credit.fill();
+            models.credit = u32::MAX;
             read(odd(number, 13).as_bytes(), &mut models).unwrap();
             assert!(models.models.len() <= MOST && models.kin.len() <= MOST_LABELS);
         }
@@ -325,7 +327,7 @@ mod tests {
         #[test]
         fn any_object_says_the_same_by_whatever_models(objects in prop::collection::vec(object(), 1..20), pretty: bool) {
             let mut models = Models::learning();
-            models.credit.fill();
+            models.credit = u32::MAX;
             for object in objects {
                 let text = if pretty { serde_json::to_string_pretty(&object).unwrap() } else { object.to_string() };
                 prop_assert_eq!(read(text.as_bytes(), &mut models), read(text.as_bytes(), &mut Models::default()));

@@ -58,35 +58,16 @@ impl<'a> Plain<'a> {
     }
 }
 
-/// Returns what [`Plain::end`] does, for runs that are short and far from each other: what lies between is not looked at.
-#[inline(always)]
-pub(super) fn short_end(bytes: &[u8], mut at: usize) -> usize {
-    const FEW: usize = 16;
-    while let Some(few) = bytes.get(at..).and_then(<[u8]>::first_chunk::<FEW>) {
-        let odd = u128::from_le_bytes(few.map(is_odd));
-        if odd != 0 {
-            return at + (odd.trailing_zeros() / u8::BITS) as usize;
-        }
-        at += FEW;
-    }
-    let rest = bytes.get(at..).unwrap_or_default();
-    rest.iter().position(|byte| is_odd(*byte) != 0).map_or(bytes.len(), |odd| at + odd)
-}
-
-/// Says with one bit whether a byte is not plain.
-#[inline(always)]
-fn is_odd(byte: u8) -> u8 {
-    // Signed, what is beyond ASCII is below the space, too.
-    u8::from(byte == b'"') | u8::from(byte == b'\\') | u8::from((byte as i8) < b' ' as i8)
-}
-
 /// Returns one bit for each byte that is not plain. Written so that the compiler compares many bytes at once, and then
 /// gathers eight flags with one multiplication.
 #[inline]
 fn odd(block: &[u8; BLOCK]) -> u64 {
     /// Moves the lowest bit of byte n to bit n of the highest byte.
     const GATHER: u64 = 0x0102_0408_1020_4080;
-    let flags = block.map(is_odd);
+    let flags = block.map(|byte| {
+        // Signed, what is beyond ASCII is below the space, too.
+        u8::from(byte == b'"') | u8::from(byte == b'\\') | u8::from((byte as i8) < b' ' as i8)
+    });
     let (words, _) = flags.as_chunks();
     words.iter().rev().fold(0, |odd, word| odd << 8 | u64::from_le_bytes(*word).wrapping_mul(GATHER) >> 56)
 }
@@ -112,7 +93,6 @@ mod tests {
                 let mut plain = Plain::new(&bytes);
                 for from in [0, at.saturating_sub(1), at, at + 1] {
                     assert_eq!(plain.end(from), slowly(&bytes, from), "{byte} at {at} from {from}");
-                    assert_eq!(short_end(&bytes, from), slowly(&bytes, from), "{byte} at {at} from {from}");
                 }
             }
         }
@@ -130,7 +110,6 @@ mod tests {
                 for step in &steps {
                     let end = plain.end(at);
                     prop_assert_eq!(end, slowly(bytes, at).max(at.min(bytes.len())));
-                    prop_assert_eq!(short_end(bytes, at), end);
                     at = at.max(end) + step;
                     if at > bytes.len() {
                         prop_assert_eq!(plain.end(at), bytes.len());

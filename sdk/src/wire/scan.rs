@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use super::Error;
-use super::plain::{self, Plain};
+use super::plain::Plain;
 
 /// Deepest nesting accepted. serde_json decodes 128 levels and the API server 10,000; what lies between can be kept and
 /// handed on, and its decoding fails where somebody asks for it.
@@ -75,16 +75,20 @@ impl<'a> Scanner<'a> {
     /// takes the value.
     pub(super) fn members(
         &mut self,
-        mut visit: impl FnMut(&mut Self, usize, Cow<'a, [u8]>) -> Result<(), Error>,
+        mut visit: impl FnMut(&mut Self, Range<usize>, Cow<'a, [u8]>) -> Result<(), Error>,
     ) -> Result<Range<usize>, Error> {
         let start = self.open(b'{', "an object is expected")?;
+        let mut comma = None;
         if !self.take(b'}') {
             loop {
+                let before = comma.unwrap_or(usize::MAX);
                 self.space();
                 let key_at = self.at;
                 let key = self.text()?;
                 self.close(b':', "a colon is expected")?;
-                visit(self, key_at, key)?;
+                visit(self, key_at..before, key)?;
+                self.space();
+                comma = Some(self.at);
                 if !self.take(b',') {
                     break;
                 }
@@ -92,12 +96,6 @@ impl<'a> Scanner<'a> {
             self.close(b'}', "a comma or the end of the object is expected")?;
         }
         Ok(start..self.at)
-    }
-
-    /// Returns where the comma before `at` stands, if it is what comes before it.
-    pub(super) fn comma_before(&self, at: usize) -> Option<usize> {
-        let before = self.json[..at].trim_ascii_end();
-        before.ends_with(b",").then(|| before.len() - 1)
     }
 
     /// Goes to the value of the member of that name in the object that comes next, and says whether there is one.
@@ -164,16 +162,6 @@ impl<'a> Scanner<'a> {
         let text = if self.json.get(end) == Some(&b'"') { self.json.get(start..end) } else { None };
         self.at = if text.is_some() { end + 1 } else { self.at };
         text
-    }
-
-    /// Takes the string that stands right here if it is plain, where little else is read before and behind it.
-    #[inline(always)]
-    pub(super) fn short_text(&mut self) -> Option<&'a [u8]> {
-        let rest = self.rest().strip_prefix(b"\"")?;
-        let (text, rest) = rest.split_at_checked(plain::short_end(rest, 0))?;
-        let taken = rest.first() == Some(&b'"');
-        self.at += if taken { text.len() + 2 } else { 0 };
-        taken.then_some(text)
     }
 
     #[inline(never)]

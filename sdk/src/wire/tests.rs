@@ -147,3 +147,28 @@ fn r22_keeping_one_object_does_not_keep_the_chunk_it_came_in() {
     assert!(chunk.is_unique());
     assert!(object.size() > object.json().len());
 }
+
+#[test]
+fn only_what_the_head_says_is_marked() {
+    let check = |json: &str, marked: &[&str]| {
+        let object = RawObject::parse(format!(r#"{{"metadata":{json}}}"#).as_bytes()).unwrap();
+        let text = |place: Range<usize>| String::from_utf8_lossy(&object.json()[place]).into_owned();
+        assert_eq!(object.marks().map(|(place, _)| text(place)).collect::<Vec<_>>(), marked, "{json}");
+    };
+    let (name, labels) = (r#""name":"a""#, r#""labels":{"a":"b","c":""}"#);
+    check(&format!("{{{name},{labels}}}"), &[name, labels]);
+    check(&format!("{{{labels},{name},{labels}}}"), &[name]);
+    check(&format!("{{{labels},{name},\"labels\":null}}"), &[name]);
+    check(r#"{"labels":{"":""},"name":"a","labels":{      "b":"c"}}"#, &[name]);
+    check(&format!("{{\"labels\":{{}},{name},{labels}}}"), &[name, labels]);
+    check(r#"{"name":"a","name" :"a"}"#, &[]);
+    check(r#"{"name":"a","labels":{"c":"","a":"b"}}"#, &[name]);
+    let owner =
+        |name: &str, controller: bool| format!(r#"{{"name":"{name}","uid":"u{name}","controller":{controller}}}"#);
+    let owners =
+        |owners: [String; 3]| format!(r#"{{"generateName":"x-",{name},"ownerReferences":[{}]}}"#, owners.join(","));
+    let of_x = [r#""generateName":"x-""#, name, r#""name":"x""#, r#""uid":"ux""#];
+    check(&owners([owner("w", false), owner("x", true), owner("y", true)]), &of_x);
+    check(&owners([owner("w", true), owner("x", true), owner("y", true)]), &[name, r#""name":"w""#, r#""uid":"uw""#]);
+    check(&owners([owner("x", false), owner("x", false), owner("y", false)]), &[name]);
+}
