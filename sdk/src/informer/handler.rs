@@ -81,6 +81,9 @@ pub trait ResourceEventHandler<K: Kind>: Send + 'static {
 pub const BUFFER_BOUND: usize = 1024;
 
 /// An object in an event: metadata at no cost, the whole on demand. Cheap to clone.
+///
+/// It shares memory with what arrived or changed about then, up to 32 KiB for each of the two: for long, keep the key or what
+/// it decodes to.
 pub struct Handle<K> {
     envelope: Arc<Envelope>,
     kind: PhantomData<fn() -> K>,

@@ -117,7 +117,7 @@ impl Envelope {
         let source = match &self.source {
             // Nobody else can open it.
             Source::Packed { packed, .. }
-                if Arc::strong_count(self) == 1 && self.opened.get().is_none() && !packed.shares() =>
+                if Arc::strong_count(self) == 1 && self.opened.get().is_none() && !packed.shares =>
             {
                 return Arc::clone(self);
             }

@@ -19,7 +19,7 @@ pub(crate) struct Packed {
     pub(super) whole: Bytes,
     pub(super) dictionaries: Arc<Dictionaries>,
     pub(super) stamp: u32,
-    /// Whether it shares memory with others that were copied about then.
+    /// Whether it shares memory with others that were copied about then: whoever keeps it for long keeps them, too.
     pub(super) shares: bool,
 }
 
@@ -46,14 +46,10 @@ impl Packed {
         PackedRef { whole: &self.whole, dictionaries: &self.dictionaries, stamp: self.stamp }
     }
 
-    /// Says whether it shares memory with others: whoever keeps it for long keeps them, too.
-    pub(super) fn shares(&self) -> bool {
-        self.shares
-    }
-
     /// Copies it into memory of its own.
     pub(super) fn to_own(&self) -> Self {
-        Self { whole: Bytes::copy_from_slice(&self.whole), shares: false, ..self.clone() }
+        let dictionaries = Arc::clone(&self.dictionaries);
+        Self { whole: Bytes::copy_from_slice(&self.whole), dictionaries, stamp: self.stamp, shares: false }
     }
 }
 

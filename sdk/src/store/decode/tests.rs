@@ -169,7 +169,7 @@ fn what_was_replaced_keeps_nothing_else_alive_once_it_is_kept_for_long() {
     let mut update = |version| writer.put(&object.clone().version(version).envelope());
     assert!(matches!(update(1), crate::store::Put::Added));
     let shares = |envelope: &Arc<Envelope>| match &envelope.source {
-        Source::Packed { packed, .. } => packed.shares(),
+        Source::Packed { packed, .. } => packed.shares,
         Source::Raw(_) => panic!("what was stored is packed"),
     };
     for version in 2..4 {
