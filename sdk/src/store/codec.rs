@@ -274,6 +274,10 @@ impl Packer {
         if coded <= ENOUGH {
             return CODED;
         }
+        // Nothing else needs the difference as bytes.
+        if self.compressor.is_none() {
+            return CODED_LONG;
+        }
         let mut bytes = Vec::with_capacity(difference.size());
         diff::write(text, difference, &mut bytes);
         let (number, body) = self.compress(&bytes);

@@ -128,8 +128,7 @@ impl<'a> Literal<'a> {
     fn of(rest: &'a [u8], count: usize) -> Self {
         let (bytes, first) = (&rest[..count], hex::padded(rest, count));
         let last = bytes.last_chunk().map_or(0, |last| u64::from_le_bytes(*last));
-        // The multiplier of Fibonacci hashing: the upper bits depend on all of the number.
-        let mixed = (first ^ last.rotate_left(23)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+        let mixed = diff::mix(first ^ last.rotate_left(23)) >> 32;
         Self { bytes, first, tag: (mixed as u32).wrapping_add(count as u32) }
     }
 }

@@ -335,8 +335,13 @@ fn beside(like: &[u8], place: usize, bytes: u64) -> Option<usize> {
 }
 
 fn slot(word: u64) -> usize {
-    // The multiplier of Fibonacci hashing: the upper bits depend on all of the word.
-    (word.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - BITS)) as usize
+    (mix(word) >> (64 - BITS)) as usize
+}
+
+/// Makes a number whose upper bits depend on all of a word, by the multiplier of Fibonacci hashing.
+#[inline]
+pub(super) fn mix(word: u64) -> u64 {
+    word.wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 #[cfg(test)]

@@ -82,6 +82,16 @@ impl<'a> BitWriter<'a> {
     }
 }
 
+/// Returns the first eight bytes, and zeros for those that are not there.
+#[inline]
+pub(super) fn first_word(bytes: &[u8]) -> u64 {
+    u64::from_le_bytes(bytes.first_chunk().copied().unwrap_or_else(|| {
+        let mut word = [0; 8];
+        word[..bytes.len()].copy_from_slice(bytes);
+        word
+    }))
+}
+
 /// Takes bits from bytes; behind their end are zeros without an end.
 pub(super) struct BitReader<'a> {
     bytes: &'a [u8],
@@ -95,13 +105,7 @@ impl<'a> BitReader<'a> {
 
     /// Returns the next bits, of which as many are right as a [`BitWriter`] writes at once.
     pub(super) fn peek(&self) -> u64 {
-        let rest = self.bytes.get(self.at / 8..).unwrap_or_default();
-        let seen = rest.first_chunk().copied().unwrap_or_else(|| {
-            let mut seen = [0; 8];
-            seen[..rest.len()].copy_from_slice(rest);
-            seen
-        });
-        u64::from_le_bytes(seen) >> (self.at % 8)
+        first_word(self.bytes.get(self.at / 8..).unwrap_or_default()) >> (self.at % 8)
     }
 
     pub(super) fn skip(&mut self, width: u32) {

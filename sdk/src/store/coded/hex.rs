@@ -1,4 +1,5 @@
 //! Hexadecimal digits, eight at a time.
+use super::bits::first_word;
 
 /// A digit of the value 0.
 const ZEROS: u64 = u64::from_le_bytes([b'0'; 8]);
@@ -8,13 +9,8 @@ const ONES: u64 = u64::from_le_bytes([1; 8]);
 /// Returns the first `count` bytes, eight at most, of those that there are, and zeros as digits behind them.
 #[inline]
 pub(super) fn padded(bytes: &[u8], count: usize) -> u64 {
-    let word = bytes.first_chunk().copied().unwrap_or_else(|| {
-        let mut word = [0; 8];
-        word[..bytes.len()].copy_from_slice(bytes);
-        word
-    });
     let others = u64::MAX.unbounded_shl(u8::BITS * count as u32);
-    u64::from_le_bytes(word) & !others | ZEROS & others
+    first_word(bytes) & !others | ZEROS & others
 }
 
 /// Returns the values of eight digits, the first in the lowest bits; `None` if one is none.
