@@ -11,6 +11,9 @@ pub(crate) const MAX_RETRY_AFTER: Duration = Duration::from_secs(120);
 /// Longest message kept of a failure, in characters; messages of admission webhooks are the longest in practice.
 const MAX_MESSAGE: usize = 4 * 1024;
 
+/// Longest reason kept, in characters. A reason is one word.
+const MAX_REASON: usize = 128;
+
 /// A `metav1.Status` failure and the headers that matter.
 #[derive(Debug, Clone, Default)]
 pub struct Status {
@@ -52,8 +55,8 @@ impl Status {
         let seconds = details.retry_after_seconds.and_then(|seconds| u64::try_from(seconds).ok());
         Some(Self {
             code: wire.code.unwrap_or_default(),
-            reason: wire.reason.unwrap_or_default(),
-            message: shorten(&wire.message.unwrap_or_default()),
+            reason: shorten(&wire.reason.unwrap_or_default(), MAX_REASON),
+            message: shorten(&wire.message.unwrap_or_default(), MAX_MESSAGE),
             retry_after: seconds.and_then(wait),
             causes: details.causes.unwrap_or_default().into_iter().filter_map(|cause| cause.reason).collect(),
         })
@@ -63,7 +66,7 @@ impl Status {
         let content_type = headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
         // Only plain text is meant for people: anything else may be an object or a page of a proxy.
         let message = match content_type {
-            Some(kind) if kind.starts_with("text/plain") => shorten(String::from_utf8_lossy(body).trim()),
+            Some(kind) if kind.starts_with("text/plain") => shorten(String::from_utf8_lossy(body).trim(), MAX_MESSAGE),
             _ => String::new(),
         };
         Self { message, ..Self::default() }
@@ -102,8 +105,8 @@ fn wait(seconds: u64) -> Option<Duration> {
 }
 
 /// Cuts the text, and takes control characters out, so that a message can not break a log or a terminal.
-fn shorten(text: &str) -> String {
-    text.chars().take(MAX_MESSAGE).map(|c| if c.is_control() { ' ' } else { c }).collect()
+fn shorten(text: &str, limit: usize) -> String {
+    text.chars().take(limit).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 #[derive(Deserialize, Default)]

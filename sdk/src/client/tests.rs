@@ -179,6 +179,17 @@ async fn waits_that_servers_ask_for_are_bounded() {
 async fn control_characters_of_a_server_do_not_reach_messages() {
     let error = failure(403, &[], &status(403, "Forbidden", r"a\u001b[31mb\nc", "{}")).await;
     assert!(error.to_string().ends_with("a [31mb c"), "{error}");
+    let reason = failure(403, &[], &status(403, r"Bad\u001b[2J\nINFO all is well", "no", "{}")).await;
+    assert!(reason.to_string().ends_with("403 Bad [2J INFO all is well: no"), "{reason}");
+}
+
+/// An event of a watch may be as large as an object, unlike the body of a failure.
+#[test]
+fn no_part_of_a_status_is_told_at_any_length() {
+    let long = "x".repeat(1 << 20);
+    let said = format!(r#"{{"kind":"Status","code":500,"reason":"{long}","message":"{long}"}}"#);
+    let told = Status::from_json(said.as_bytes()).unwrap().to_string();
+    assert!(told.len() < 8 * 1024, "{}", told.len());
 }
 
 #[tokio::test]
