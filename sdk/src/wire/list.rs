@@ -9,7 +9,8 @@ use super::object::Scanned;
 use super::scan::Scanner;
 use super::{Error, MAX_OBJECT_BYTES};
 
-/// Largest part of a list outside its items that is kept: kind, and metadata with its continue token.
+/// Largest part of a list outside its items that is of use: kind, and metadata with its continue token. Others may be as large
+/// as an item.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
 
 /// What a list says about itself.
@@ -151,7 +152,7 @@ impl Framing {
 
     /// Takes one byte between tokens.
     fn structure(&mut self, byte: u8) -> Result<(), Error> {
-        if byte.is_ascii_whitespace() {
+        if matches!(byte, b' ' | b'\t' | b'\n' | b'\r') {
             self.at += 1;
             return Ok(());
         }
@@ -174,7 +175,7 @@ impl Framing {
     }
 
     fn key(&mut self, chunk: &Bytes, skim: Skim) -> Result<(), Error> {
-        let (skim, token) = self.token(chunk, skim, Keep::UpTo(MAX_HEAD_BYTES))?;
+        let (skim, token) = self.token(chunk, skim, MAX_HEAD_BYTES)?;
         let Some(token) = token else {
             self.place = Place::InKey(skim);
             return Ok(());
@@ -198,12 +199,16 @@ impl Framing {
     }
 
     fn value(&mut self, chunk: &Bytes, member: Member, skim: Skim) -> Result<(), Error> {
-        let keep = if member == Member::Other { Keep::Nothing } else { Keep::UpTo(MAX_HEAD_BYTES) };
-        let (skim, token) = self.token(chunk, skim, keep)?;
+        let limit = if member == Member::Other { MAX_OBJECT_BYTES } else { MAX_HEAD_BYTES };
+        let (skim, token) = self.token(chunk, skim, limit)?;
         let Some(token) = token else {
             self.place = Place::InValue(member, skim);
             return Ok(());
         };
+        // Where brackets and quotes end, there is not always a value.
+        let mut scanner = Scanner::new(&token);
+        scanner.skip()?;
+        scanner.end()?;
         self.place = Place::CommaOrEnd;
         match member {
             Member::Kind => match from_json::<Option<String>>(&token)?.as_deref() {
@@ -226,16 +231,15 @@ impl Framing {
     }
 
     fn item(&mut self, chunk: &Bytes, skim: Skim) -> Result<Option<Bytes>, Error> {
-        let (skim, token) = self.token(chunk, skim, Keep::UpTo(MAX_OBJECT_BYTES))?;
+        let (skim, token) = self.token(chunk, skim, MAX_OBJECT_BYTES)?;
         self.place = if token.is_some() { Place::CommaOrEndOfItems } else { Place::InItem(skim) };
         Ok(token)
     }
 
     /// Reads on in a token; returns it when it is whole.
-    fn token(&mut self, chunk: &Bytes, mut skim: Skim, keep: Keep) -> Result<(Skim, Option<Bytes>), Error> {
+    fn token(&mut self, chunk: &Bytes, mut skim: Skim, limit: usize) -> Result<(Skim, Option<Bytes>), Error> {
         let start = self.at;
         let ended = skim.read(chunk, &mut self.at);
-        let Keep::UpTo(limit) = keep else { return Ok((skim, ended.then(Bytes::new))) };
         if self.carry.len() + (self.at - start) > limit {
             return Err(Error::TooLarge { limit });
         }
@@ -245,13 +249,6 @@ impl Framing {
         self.carry.extend_from_slice(&chunk[start..self.at]);
         Ok((skim, ended.then(|| Bytes::from(std::mem::take(&mut self.carry)))))
     }
-}
-
-/// How much of a token is kept.
-#[derive(Clone, Copy)]
-enum Keep {
-    Nothing,
-    UpTo(usize),
 }
 
 /// Where we are in a JSON value that may go on in the next chunk.
