@@ -98,7 +98,7 @@ pub struct RawObject {
 impl RawObject {
     /// Parses one object: its type and its metadata, and nothing else.
     ///
-    /// The whole of `json` is checked to be JSON, at most 16 MiB and 1,024 levels deep. What is kept is byte for byte what
+    /// The whole of `json` is checked to be JSON, at most 16 MiB and 10,000 levels deep. What is kept is byte for byte what
     /// came, without `metadata.managedFields` and one comma, in memory of its own.
     ///
     /// # Errors

@@ -27,6 +27,8 @@ mod filter;
 
 mod handlers;
 
+mod hostile;
+
 mod packing;
 
 mod resync;

@@ -23,11 +23,7 @@ fn enter(scanner: &mut Scanner<'_>, path: Option<&str>, visit: &mut dyn FnMut(&s
             let (name, rest) = outline::first(path);
             if scanner.find(name)? { enter(scanner, rest, visit) } else { Ok(()) }
         }
-        (b'[', _) => scanner.elements(|scanner| {
-            let element = scanner.skip()?;
-            // Apart, because what is found in it ends the search there.
-            enter(&mut Scanner::new(scanner.slice(element)), path, visit)
-        }),
+        (b'[', _) => enter_list(scanner, path, visit),
         (b'{', None) | (_, Some(_)) => Ok(()),
         (b'"', None) => scanner.string().map(|text| visit(&text)),
         (b'n', None) => Ok(()),
@@ -35,6 +31,30 @@ fn enter(scanner: &mut Scanner<'_>, path: Option<&str>, visit: &mut dyn FnMut(&s
             let value = scanner.skip()?;
             std::str::from_utf8(scanner.slice(value)).into_iter().for_each(visit);
             Ok(())
+        }
+    }
+}
+
+/// Enters each element of a list, and of the lists in it, which may be nested as deeply as an object may.
+fn enter_list(scanner: &mut Scanner<'_>, path: Option<&str>, visit: &mut dyn FnMut(&str)) -> Result<(), Error> {
+    let mut open = 0_usize;
+    loop {
+        if scanner.take(b'[') {
+            if !scanner.take(b']') {
+                open += 1;
+                continue;
+            }
+        } else {
+            let element = scanner.skip()?;
+            // Apart, because what is found in it ends the search there.
+            enter(&mut Scanner::new(scanner.slice(element)), path, visit)?;
+        }
+        while open > 0 && !scanner.take(b',') {
+            scanner.close(b']', "a comma or the end of the array is expected")?;
+            open -= 1;
+        }
+        if open == 0 {
+            return Ok(());
         }
     }
 }
@@ -81,6 +101,20 @@ mod tests {
                 check(nothing, &[]);
             }
         }
+    }
+
+    #[test]
+    fn lists_in_lists_are_entered_whatever_their_depth() {
+        let check = |json: &str, expected: &[&str]| {
+            let object = format!(r#"{{"metadata":{{"name":"a"}},"spec":{{"a":{json}}}}}"#);
+            assert_eq!(values(object.as_bytes(), "spec.a.b"), expected, "{json}");
+            assert_eq!(outlined(object.as_bytes(), "spec.a.b"), expected, "{json}, by the outline");
+        };
+        check(r#"[[],[{"b":1,"c":[]}],[[{"c":{"b":0}},[{"b":[[2],3]}]],4],{"b":5}]"#, &["1", "2", "3", "5"]);
+        check("[[[]]]", &[]);
+        let levels = 9_990;
+        let deep = [&"[".repeat(levels), r#"{"b":1},{"b":2}"#, &"]".repeat(levels)].concat();
+        check(&deep, &["1", "2"]);
     }
 
     #[test]

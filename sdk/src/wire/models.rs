@@ -172,6 +172,7 @@ mod tests {
 
     use super::*;
     use crate::wire::object::Scanned;
+    use crate::wire::scan::MAX_NESTING;
     use crate::wire::{Buffers, Error, ManagedFields};
 
     fn read(json: &[u8], models: &mut Models) -> Result<String, Error> {
@@ -245,9 +246,10 @@ mod tests {
             let (spec, data) = (format!(r#"{{"a":{open}{inner}{close}}}"#), format!(r#"{open}{inner}{close}"#));
             format!(r#"{{"metadata":{{"name":"a"}},"spec":{spec},"data":{data},"status":{{"a":"{long}"}}}}"#)
         };
-        read(nested(1000, "1,[1]").as_bytes(), &mut models).unwrap();
+        let most = MAX_NESTING - 24;
+        read(nested(most, "1,[1]").as_bytes(), &mut models).unwrap();
         for levels in [20, 23, 24, 25, 30] {
-            let json = nested(1000, &format!("1,{}1{}", "[".repeat(levels), "]".repeat(levels)));
+            let json = nested(most, &format!("1,{}1{}", "[".repeat(levels), "]".repeat(levels)));
             let (by_model, walked) =
                 (read(json.as_bytes(), &mut models), read(json.as_bytes(), &mut Models::default()));
             assert_eq!((by_model.is_ok(), walked.is_ok()), (levels <= 24, levels <= 24), "{levels}");

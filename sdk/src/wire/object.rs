@@ -318,7 +318,9 @@ impl<'a> Fields<'a> {
             self.marks.set(Part::OwnerName, name);
         }
         // Mostly there is one.
-        self.source.owners.reserve_exact(1);
+        if self.source.owners.is_empty() {
+            self.source.owners.reserve_exact(1);
+        }
         self.source.owners.push(owner);
         Ok(())
     }

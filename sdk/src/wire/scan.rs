@@ -1,4 +1,4 @@
-//! A strict JSON scanner over one value in memory: positions instead of values, no recursion, no allocation.
+//! A strict JSON scanner over one value in memory: positions instead of values, no recursion, and next to no allocation.
 //!
 //! The one walker of this module: whoever looks for something in an object does it with this, and what is skipped on the
 //! way is checked on the way.
@@ -8,9 +8,12 @@ use std::ops::Range;
 use super::Error;
 use super::plain::Plain;
 
-/// Deepest nesting accepted. serde_json decodes 128 levels and the API server 10,000; what lies between can be kept and
-/// handed on, and its decoding fails where somebody asks for it.
-pub(crate) const MAX_NESTING: usize = 1024;
+/// Deepest nesting accepted: that of the API server, or one object could stop the cache of its kind. serde_json decodes 128
+/// levels; what lies between can be kept and handed on, and its decoding fails where somebody asks for it.
+pub(crate) const MAX_NESTING: usize = 10_000;
+
+/// What is nested deeper than this costs an allocation.
+const SHALLOW: usize = 1024;
 
 /// Reads JSON from the front to the back. What stands behind the value that is read is not looked at.
 #[derive(Clone, Debug)]
@@ -402,10 +405,12 @@ enum Container {
     Object,
 }
 
-/// The open containers, one bit each: hostile nesting costs no memory.
+/// The open containers, one bit each: hostile nesting costs little memory.
 #[derive(Clone, Debug, Default)]
 struct Nesting {
-    bits: [u64; MAX_NESTING / 64],
+    bits: [u64; SHALLOW / 64],
+    /// The bits of what is deeper.
+    deep: Vec<u64>,
     depth: usize,
     /// How many containers were open before.
     around: usize,
@@ -413,8 +418,11 @@ struct Nesting {
 
 impl Nesting {
     fn enter(&mut self, container: Container) -> Option<()> {
-        let word = self.bits.get_mut(self.depth / 64)?;
         let bit = 1 << (self.depth % 64);
+        let word = match self.bits.get_mut(self.depth / 64) {
+            Some(word) => word,
+            None => self.deep_word()?,
+        };
         match container {
             Container::Object => *word |= bit,
             Container::Array => *word &= !bit,
@@ -423,13 +431,26 @@ impl Nesting {
         Some(())
     }
 
+    #[cold]
+    fn deep_word(&mut self) -> Option<&mut u64> {
+        let at = (self.depth - SHALLOW) / 64;
+        if self.depth >= MAX_NESTING {
+            return None;
+        }
+        if self.deep.len() <= at {
+            self.deep.resize(at + 1, 0);
+        }
+        self.deep.get_mut(at)
+    }
+
     fn leave(&mut self) {
         self.depth = self.depth.saturating_sub(1);
     }
 
     fn innermost(&self) -> Option<Container> {
         let top = if self.depth > self.around { self.depth - 1 } else { return None };
-        let object = self.bits[top / 64] >> (top % 64) & 1 == 1;
+        let word = self.bits.get(top / 64).unwrap_or_else(|| &self.deep[(top - SHALLOW) / 64]);
+        let object = word >> (top % 64) & 1 == 1;
         Some(if object { Container::Object } else { Container::Array })
     }
 }

@@ -115,6 +115,18 @@ fn bytes_that_are_not_one_json_object_are_malformed() {
     assert!(RawObject::parse(format!(r#"{{"metadata":{{"name":"a"}},"spec":{deep}}}"#).as_bytes()).is_ok());
 }
 
+/// As the API server nests: whoever may write one object must not be able to stop the cache of all.
+#[test]
+fn what_the_api_server_accepts_is_not_nested_too_deeply() {
+    for (open, close) in [("[", "]"), ("{\"a\":", "}"), ("[{\"a\":", "}]")] {
+        let levels = 9_998 / close.len();
+        let json = format!(r#"{{"metadata":{{"name":"a"}},"spec":{}0{}}}"#, open.repeat(levels), close.repeat(levels));
+        assert_eq!(RawObject::parse(json.as_bytes()).unwrap().json(), json.as_bytes());
+        let wrong = json.replacen('0', close, 1);
+        assert!(RawObject::parse(wrong.as_bytes()).is_err());
+    }
+}
+
 #[test]
 fn nesting_and_text_of_any_size_cost_no_stack() {
     let deep = |open: &str, times: usize| format!(r#"{{"metadata":{{"name":"a"}},"spec":{}"#, open.repeat(times));
