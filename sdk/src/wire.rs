@@ -55,7 +55,7 @@ pub(crate) use event::{Event, EventType};
 pub(crate) use field::field_values;
 pub(crate) use kin::Kin;
 pub(crate) use lines::LineSplitter;
-pub(crate) use list::ListSplitter;
+pub(crate) use list::{ListHead, ListSplitter};
 pub(crate) use marks::PARTS;
 pub(crate) use model::common;
 pub(crate) use models::Models;

@@ -87,9 +87,9 @@ pub(super) enum Cause {
     Event(Status),
     /// What came is not what the protocol says.
     Wire(wire::Error),
-    /// The page of a list names itself as the next.
+    /// The page of a list names itself as the next, or one before it.
     SamePage,
-    /// A body went silent.
+    /// A body went silent, or came too slowly.
     Silent,
     /// A watch was closed at once, or before it had sent what exists.
     Closed,
@@ -103,6 +103,8 @@ impl Cause {
             Self::Client(client::Error::Unreadable { .. }) => Fault::Unreadable,
             // Larger than anything real, or damaged: what comes next may be no better.
             Self::Client(client::Error::TooLarge { .. } | client::Error::Corrupt { .. }) => Fault::Broken,
+            // No request can be made of what the server gave us: a version, or a token.
+            Self::Client(client::Error::Request(_)) => Fault::Refused,
             Self::Client(_) | Self::Silent => Fault::Outside,
             Self::Wire(_) | Self::SamePage | Self::Closed => Fault::Broken,
         }
@@ -152,7 +154,7 @@ impl Cause {
             Self::Event(status) => status.to_string(),
             Self::Wire(error) => error.to_string(),
             Self::SamePage => "the API server gives the same page of the list for ever".to_owned(),
-            Self::Silent => "the API server went silent".to_owned(),
+            Self::Silent => "the API server went silent, or is too slow".to_owned(),
             Self::Closed => "the API server ended the watch too early".to_owned(),
         }
     }

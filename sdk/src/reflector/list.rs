@@ -4,7 +4,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 
 use crate::clock;
-use crate::wire::ListSplitter;
+use crate::wire::{ListHead, ListSplitter};
 
 use super::failure::{Cause, Verb};
 use super::page::{Page, beside};
@@ -13,6 +13,10 @@ use super::{Closed, DeltaSink, Reflector};
 
 /// Longest silence within the body of a list. The API server ends a list after 60 s, and never pauses for that long.
 pub(super) const LIST_SILENCE: Duration = Duration::from_secs(60);
+
+/// Longest that a page is waited for in all, while the store had room: a body that trickles is no list. Then the API server
+/// has long ended it, and compacted the version of its token.
+pub(super) const LIST_LIMIT: Duration = Duration::from_secs(300);
 
 /// Reads pages until the machine asks for something else.
 pub(super) async fn pages<S: DeltaSink>(reflector: &mut Reflector<S>, options: ListOptions) -> Result<(), Closed> {
@@ -28,16 +32,18 @@ pub(super) async fn pages<S: DeltaSink>(reflector: &mut Reflector<S>, options: L
 
 /// Reads one page, and returns the next where it was asked for ahead.
 async fn read<S: DeltaSink>(reflector: &mut Reflector<S>, page: Page) -> Result<Result<Option<Page>, Cause>, Closed> {
-    let asked = page.options().continue_token.clone();
     let mut chunks = match page.answer().await {
         Ok(chunks) => chunks,
         Err(error) => return Ok(Err(Cause::Client(error))),
     };
     reflector.step(Input::Opened).await?;
     let mut splitter = ListSplitter::new();
-    let mut ahead = None;
+    let (mut ahead, mut left) = (None, LIST_LIMIT);
     loop {
-        match clock::timeout(LIST_SILENCE, beside(&mut ahead, chunks.next())).await {
+        let begun = clock::now();
+        let arrived = clock::timeout(left.min(LIST_SILENCE), beside(&mut ahead, chunks.next())).await;
+        left = left.saturating_sub(clock::now().saturating_duration_since(begun));
+        match arrived {
             Some(Some(Ok(chunk))) => splitter.push(chunk),
             Some(Some(Err(error))) => return Ok(Err(Cause::Client(error))),
             Some(None) => break,
@@ -68,7 +74,9 @@ async fn read<S: DeltaSink>(reflector: &mut Reflector<S>, page: Page) -> Result<
         }
     }
     match splitter.finish() {
-        Ok(head) if head.continue_token.is_some() && head.continue_token == asked => Ok(Err(Cause::SamePage)),
+        Ok(ListHead { continue_token: Some(token), .. }) if reflector.machine.has_passed(&token) => {
+            Ok(Err(Cause::SamePage))
+        }
         Ok(head) => {
             let page = Input::Page { version: head.version, continue_token: head.continue_token };
             reflector.step(page).await.map(|_| Ok(ahead))

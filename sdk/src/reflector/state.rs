@@ -9,6 +9,10 @@ use crate::wire::{EventType, RawObject};
 use super::Delta;
 use super::source::FirstSync;
 
+mod list;
+
+use list::List;
+
 /// The first wait after a failure; it doubles with each further one (client-go's reflector).
 pub(super) const BACKOFF_START: Duration = Duration::from_millis(800);
 
@@ -164,16 +168,7 @@ enum State {
     },
 }
 
-/// A list under way, and which ways out of an expired version it has not taken yet.
-#[derive(Clone, Debug)]
-struct List {
-    options: ListOptions,
-    /// When a continue token expires: everything at once, at the version asked for first.
-    whole: Remedy,
-    /// When that version expires or lies ahead: the most recent one.
-    recent: Remedy,
-}
-
+/// What is tried once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Remedy {
     Available,
@@ -229,11 +224,14 @@ impl Machine {
     /// nothing goes wrong, it may be sent already.
     pub(super) fn following(&self, token: &str) -> Option<ListOptions> {
         match &self.state {
-            State::List(List { options, .. }) if options.continue_token.as_deref() != Some(token) => {
-                Some(ListOptions { continue_token: Some(token.to_owned()), ..options.clone() })
-            }
+            State::List(list) => list.following(token),
             _ => None,
         }
+    }
+
+    /// Says whether a page that names `token` as the next makes the list one that never ends.
+    pub(super) fn has_passed(&self, token: &str) -> bool {
+        matches!(&self.state, State::List(list) if list.has_passed(token))
     }
 
     /// Says whether a watch is to send what exists first, and has not come to the end of it.
@@ -308,6 +306,10 @@ impl Machine {
             Input::Failed { fault: fault @ (Fault::Server(_) | Fault::Broken | Fault::Unreadable), .. } => {
                 self.retry_watch_list(fault)
             }
+            // No version was asked for that could be.
+            Input::Failed { fault: Fault::Expired | Fault::TooLargeVersion, .. } => {
+                self.retry_watch_list(Fault::Broken)
+            }
             Input::Failed { fault, .. } => self.retry(fault, State::WatchList),
             // Cut before the bookmark: what came is no list, so it begins again.
             Input::Closed { .. } => self.retry_watch_list(Fault::Broken),
@@ -321,16 +323,15 @@ impl Machine {
         if self.failed_watches < WATCH_ATTEMPTS {
             return self.retry(fault, State::WatchList);
         }
-        let list = self.fresh_list(ResourceVersion::default());
+        let list = fresh_list(ResourceVersion::default());
         self.retry(fault, list)
     }
 
     fn page(&mut self, mut list: List, version: ResourceVersion, continue_token: Option<String>) -> Output {
-        if continue_token.is_some() {
-            list.options.continue_token = continue_token;
+        let Some(version) = list.take(version, continue_token) else {
             self.state = State::List(list);
             return Output::next(Health::Unchanged);
-        }
+        };
         if self.watch_list == WatchList::Doubted {
             self.watch_list = WatchList::Off;
         }
@@ -339,29 +340,23 @@ impl Machine {
     }
 
     fn list_failed(&mut self, mut list: List, fault: Fault) -> Output {
-        let remediable = matches!(fault, Fault::Expired | Fault::TooLargeVersion);
-        if remediable && list.options.continue_token.is_some() && list.whole == Remedy::Available {
-            list.whole = Remedy::Used;
-            list.options.continue_token = None;
-            list.options.limit = None;
-        } else if remediable && !list.options.resource_version.is_empty() && list.recent == Remedy::Available {
-            list.recent = Remedy::Used;
-            list.options.continue_token = None;
-            list.options.resource_version = ResourceVersion::default();
-        } else if remediable {
-            let fresh = self.fresh_list(ResourceVersion::default());
-            return self.retry(fault, fresh);
-        } else if fault == Fault::Refused {
-            return self.list_refused(fault);
-        } else {
-            return self.retry(fault, State::List(list));
+        match fault {
+            Fault::Expired | Fault::TooLargeVersion if list.evade() => {
+                self.state = State::List(list);
+                Output::next(Health::Unchanged)
+            }
+            // Not even the most recent version is there, which is no history.
+            Fault::Expired | Fault::TooLargeVersion => {
+                let fresh = fresh_list(ResourceVersion::default());
+                self.retry(Fault::Broken, fresh)
+            }
+            Fault::Refused => self.list_refused(fault),
+            _ => self.retry(fault, State::List(list)),
         }
-        self.state = State::List(list);
-        Output::next(Health::Unchanged)
     }
 
-    /// Starts over: nothing of a refused list is worth keeping, and if WatchList was refused with it, the refusal was
-    /// about the kind rather than about WatchList.
+    /// Starts over: nothing of a refused list is worth keeping, not even the version, which may be what is refused. If
+    /// WatchList was refused with it, the refusal was about the kind rather than about WatchList.
     fn list_refused(&mut self, fault: Fault) -> Output {
         if self.watch_list == WatchList::Doubted {
             self.watch_list = WatchList::Try;
@@ -417,7 +412,7 @@ impl Machine {
             }
             Input::Failed { fault: Fault::Expired | Fault::TooLargeVersion, .. } => self.travelled_back(),
             Input::Failed { fault: fault @ (Fault::Refused | Fault::Broken | Fault::Unreadable), .. } => {
-                let list = self.fresh_list(self.version.clone());
+                let list = fresh_list(self.version.clone());
                 self.retry(fault, list)
             }
             Input::Failed { fault, .. } => self.retry(fault, State::Probe),
@@ -447,7 +442,7 @@ impl Machine {
             Fault::Outside => self.retry(fault, self.watch_or_probe()),
             Fault::Server(_) => self.retry_watch(fault),
             Fault::Expired | Fault::TooLargeVersion | Fault::Refused | Fault::Broken | Fault::Unreadable => {
-                let list = self.fresh_list(self.version.clone());
+                let list = fresh_list(self.version.clone());
                 self.retry(fault, list)
             }
         }
@@ -460,7 +455,7 @@ impl Machine {
         if self.failed_watches < WATCH_ATTEMPTS {
             return self.retry(fault, if fault == Fault::Broken { State::Watch } else { self.watch_or_probe() });
         }
-        let list = self.fresh_list(self.version.clone());
+        let list = fresh_list(self.version.clone());
         self.retry(fault, list)
     }
 
@@ -512,18 +507,18 @@ impl Machine {
     fn first_state(&self) -> State {
         match self.watch_list {
             WatchList::Try if !self.synced => State::WatchList,
-            _ => self.fresh_list(self.version.clone()),
+            _ => fresh_list(ResourceVersion::default()),
         }
     }
 
     fn relist(&mut self, version: ResourceVersion) {
-        self.state = self.fresh_list(version);
+        self.state = fresh_list(version);
     }
+}
 
-    fn fresh_list(&self, version: ResourceVersion) -> State {
-        let options = ListOptions { resource_version: version, limit: Some(PAGE), continue_token: None };
-        State::List(List { options, whole: Remedy::Available, recent: Remedy::Available })
-    }
+/// Begins a list with its first page, at no older version than this.
+fn fresh_list(version: ResourceVersion) -> State {
+    State::List(List::new(version))
 }
 
 impl Output {

@@ -21,6 +21,8 @@ mod batches;
 
 mod encoding;
 
+mod hostile;
+
 mod lists;
 
 mod recovery;

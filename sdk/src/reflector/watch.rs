@@ -27,6 +27,10 @@ pub(super) const WATCH_SILENCE: Duration = Duration::from_secs(195);
 /// `sendInitialEvents` send what exists and then no such bookmark, ever.
 pub(super) const INITIAL_EVENTS_SILENCE: Duration = Duration::from_secs(10);
 
+/// Longest that initial events are waited for in all, while the store had room: the API server gives a list no longer than
+/// that. Where something changes all the time, a server that does not know `sendInitialEvents` is never silent.
+pub(super) const INITIAL_EVENTS_LIMIT: Duration = Duration::from_secs(60);
+
 pub(super) async fn follow<S: DeltaSink>(
     reflector: &mut Reflector<S>,
     resource_version: ResourceVersion,
@@ -41,14 +45,18 @@ pub(super) async fn follow<S: DeltaSink>(
     reflector.counts.watches += 1;
     reflector.step(Input::Opened).await?;
     let begun = clock::now();
-    Watch { reflector, begun, heard: begun, settled: false }.read(chunks).await
+    Watch { reflector, begun, heard: begun, spoke: false, waited: Duration::ZERO, settled: false }.read(chunks).await
 }
 
 struct Watch<'a, S> {
     reflector: &'a mut Reflector<S>,
     begun: Instant,
-    /// When the last bytes were taken in.
+    /// When the last event was taken in: bytes alone may be the trickle of an event that never ends.
     heard: Instant,
+    /// Whether the bytes that came last ended a line.
+    spoke: bool,
+    /// How long bytes were waited for in all.
+    waited: Duration,
     settled: bool,
 }
 
@@ -56,11 +64,14 @@ impl<S: DeltaSink> Watch<'_, S> {
     async fn read(mut self, mut chunks: Chunks) -> Result<(), Closed> {
         let mut lines = LineSplitter::default();
         loop {
+            let begun = clock::now();
             let arrived = clock::timeout(self.patience(), chunks.next()).await;
+            self.waited += since(begun);
             self.settle().await?;
             match arrived {
                 Some(Some(Ok(chunk))) => {
                     lines.push(chunk);
+                    self.spoke = false;
                     if self.lines(&mut lines).await? == Then::Next {
                         return Ok(());
                     }
@@ -68,7 +79,9 @@ impl<S: DeltaSink> Watch<'_, S> {
                     // next one is read, let it go first, or let another thread have one of the two.
                     tokio::task::yield_now().await;
                     // From here on the server is waited for. While the store had no room it could not be heard.
-                    self.heard = clock::now();
+                    if self.spoke {
+                        self.heard = clock::now();
+                    }
                 }
                 Some(Some(Err(error @ client::Error::Unreadable { .. }))) => {
                     return self.fail(Cause::Client(error)).await.map(drop);
@@ -85,7 +98,7 @@ impl<S: DeltaSink> Watch<'_, S> {
                     }
                     return self.close().await;
                 }
-                None if since(self.heard) < self.silence() => {}
+                None if !self.left().is_zero() => {}
                 None if self.reflector.machine.awaits_initial_events() => {
                     tracing::debug!(kind = %self.reflector.target.resource, "the initial events do not end: listing instead");
                     return self.reflector.step(Input::Overdue).await.map(drop);
@@ -104,6 +117,7 @@ impl<S: DeltaSink> Watch<'_, S> {
         loop {
             match lines.next_line() {
                 Ok(Some(line)) => {
+                    self.spoke = true;
                     if self.line(line).await? == Then::Next {
                         return Ok(Then::Next);
                     }
@@ -168,12 +182,19 @@ impl<S: DeltaSink> Watch<'_, S> {
 
     /// How long to wait for the next bytes.
     fn patience(&self) -> Duration {
-        let silence = self.silence().saturating_sub(since(self.heard));
-        if self.settled { silence } else { silence.min(SHORT_LIVED.saturating_sub(since(self.begun))) }
+        let left = self.left();
+        if self.settled { left } else { left.min(SHORT_LIVED.saturating_sub(since(self.begun))) }
     }
 
-    fn silence(&self) -> Duration {
-        if self.reflector.machine.awaits_initial_events() { INITIAL_EVENTS_SILENCE } else { WATCH_SILENCE }
+    /// How long until the watch is given up, if no event comes.
+    fn left(&self) -> Duration {
+        let silence = since(self.heard);
+        if self.reflector.machine.awaits_initial_events() {
+            let left = INITIAL_EVENTS_SILENCE.saturating_sub(silence);
+            left.min(INITIAL_EVENTS_LIMIT.saturating_sub(self.waited))
+        } else {
+            WATCH_SILENCE.saturating_sub(silence)
+        }
     }
 }
 
