@@ -16,15 +16,19 @@ use tokio::task::JoinSet;
 
 use super::operators::{Outcome, PATIENCE, administrator, apply};
 
+mod metadata;
 mod objects;
 
 use objects::{objects, pod};
 
 pub(crate) fn trials() -> Vec<Trial> {
-    vec![Trial::shared(
-        "every_kind_is_the_same_in_protobuf_and_in_json",
-        every_kind_is_the_same_in_protobuf_and_in_json,
-    )]
+    vec![
+        Trial::shared("every_kind_is_the_same_in_protobuf_and_in_json", every_kind_is_the_same_in_protobuf_and_in_json),
+        Trial::shared(
+            "metadata_alone_is_the_same_in_protobuf_and_in_json_of_custom_resources_too",
+            metadata::metadata_alone_is_the_same_in_protobuf_and_in_json_of_custom_resources_too,
+        ),
+    ]
 }
 
 /// Objects as they came, by key, and whether a whole list came.
@@ -52,6 +56,13 @@ impl Seen {
     }
 }
 
+/// How much of each object is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum View {
+    Whole,
+    Metadata,
+}
+
 /// One kind, read in both.
 struct Pair {
     resource: ResourceType,
@@ -64,6 +75,7 @@ impl Pair {
         tasks: &mut JoinSet<()>,
         client: &Client,
         (resource, namespace): (&ResourceType, &str),
+        view: View,
         first_sync: FirstSync,
         managed_fields: ManagedFields,
     ) -> Self {
@@ -73,7 +85,7 @@ impl Pair {
             namespace: (resource.scope == Scope::Namespaced).then(|| namespace.to_owned()),
             labels: None,
             fields: None,
-            metadata_only: false,
+            metadata_only: view == View::Metadata,
             managed_fields,
         };
         let mut read = |encoding| {
@@ -196,8 +208,10 @@ fn every_kind_is_the_same_in_protobuf_and_in_json(scope: &TestScope) -> Outcome 
         let mut pairs = Vec::new();
         for resource in &resources {
             let place = (resource, scope.namespace());
-            pairs.push(Pair::start(&mut tasks, &client, place, FirstSync::WatchList, ManagedFields::Keep));
-            pairs.push(Pair::start(&mut tasks, &client, place, FirstSync::List, ManagedFields::Drop));
+            let ways = [(FirstSync::WatchList, ManagedFields::Keep), (FirstSync::List, ManagedFields::Drop)];
+            for (first_sync, managed_fields) in ways {
+                pairs.push(Pair::start(&mut tasks, &client, place, View::Whole, first_sync, managed_fields));
+            }
         }
         for pair in &pairs {
             pair.synced()?;

@@ -6,6 +6,7 @@ use controlplane::{TestScope, eventually};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kubewright::declare::Narrow;
 use kubewright::informer::handler::{Deleted, FinalState, Handle, ResourceEventHandler};
+use kubewright::reflector::Encoding;
 use kubewright::{InformerFactory, ObjectKey};
 use serde_json::json;
 
@@ -166,6 +167,7 @@ pub(crate) fn metadata_alone_is_cached_where_it_alone_was_asked_for(scope: &Test
         let secrets = factory.narrowed::<Secret>(&Narrow::default().metadata());
         factory.start();
         factory.wait_for_cache_sync(PATIENCE).await?;
+        assert_eq!(factory.reflectors()[0].1.encoding, Some(Encoding::Protobuf));
         apply(scope, &[secret("after")])?;
         for name in ["before", "after"] {
             let key = ObjectKey::namespaced(scope.namespace(), name);

@@ -63,7 +63,8 @@ impl InformerOptions {
         self
     }
 
-    /// Asks for metadata only: no spec, no status, no secrets.
+    /// Asks for metadata only: no spec, no status, no secrets. It comes in [protobuf](crate::reflector::Encoding), of custom
+    /// resources, too.
     #[must_use]
     pub fn metadata(mut self) -> Self {
         self.view = View::Metadata;

@@ -1,4 +1,5 @@
-//! What answers are encoded in: protobuf where the kind is known, JSON otherwise. Whoever reads them reads JSON.
+//! What answers are encoded in: protobuf where the kind is known, or nothing but metadata is wanted, JSON otherwise. Whoever
+//! reads them reads JSON.
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bytes::Bytes;
@@ -17,7 +18,8 @@ pub(super) const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
 /// What objects travel in between the API server and a source.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Encoding {
-    /// Protobuf, which API servers speak for their built-in kinds: a third to a quarter of the work that JSON is for them.
+    /// Protobuf, which API servers speak for their built-in kinds, a third to a quarter of the work that JSON is for them, and
+    /// for metadata alone of every kind.
     #[default]
     Protobuf,
     /// JSON, which all of them speak for every kind.
@@ -28,7 +30,7 @@ pub enum Encoding {
 #[derive(Debug)]
 pub(super) struct Negotiation {
     target: Target,
-    /// The fields of the kind, looked up at the first request; none where it is not known, or not wanted in protobuf.
+    /// The fields of what is asked for, looked up at the first request; none where it is not known, or not wanted in protobuf.
     schema: OnceLock<Option<Arc<Schema>>>,
     learned: Mutex<Learned>,
 }
@@ -46,9 +48,10 @@ type MakeTranscoder = fn(Arc<Schema>, ManagedFields) -> Transcoder;
 
 impl Negotiation {
     pub(super) fn new(target: &Target, wanted: Encoding) -> Self {
-        // Metadata alone is no kind of its own that a schema would know.
-        let json = wanted == Encoding::Json || target.metadata_only;
-        let schema = if json { OnceLock::from(None) } else { OnceLock::new() };
+        let schema = match wanted {
+            Encoding::Protobuf => OnceLock::new(),
+            Encoding::Json => OnceLock::from(None),
+        };
         Self { target: target.clone(), schema, learned: Mutex::default() }
     }
 
@@ -80,14 +83,17 @@ impl Negotiation {
         Ok(self.note(client.stream(request(Encoding::Json)?).await?).chunks)
     }
 
-    /// Returns the schema of the kind, if protobuf is to be asked for.
+    /// Returns the schema of what is asked for, if that is to be protobuf.
     fn schema(&self) -> Option<Arc<Schema>> {
         if self.learned().json_only {
             return None;
         }
-        let resource = &self.target.resource;
-        let find = || Schema::of(&resource.api_version(), &resource.kind).map(Arc::new);
-        self.schema.get_or_init(find).clone()
+        let Target { resource, metadata_only, .. } = &self.target;
+        let find = || match metadata_only {
+            true => Schema::of_metadata(),
+            false => Schema::of(&resource.api_version(), &resource.kind),
+        };
+        self.schema.get_or_init(|| find().map(Arc::new)).clone()
     }
 
     fn read(self: &Arc<Self>, answer: Answer, path: String, transcoder: Transcoder) -> Chunks {

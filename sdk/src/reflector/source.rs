@@ -15,6 +15,9 @@ use super::Target;
 use super::encoding::{Encoding, Negotiation, PROTOBUF};
 use super::state::ListOptions;
 
+/// The media type that every API server writes.
+const JSON: &str = "application/json";
+
 /// Something that can be listed and watched. Bodies are those of the Kubernetes API in JSON, as they arrive.
 ///
 /// Whoever calls owns every recovery: an implementation answers one request and reports what went wrong. Dropping a future
@@ -102,8 +105,8 @@ pub enum FirstSync {
     ///
     /// Worth it for custom resources of many objects: in JSON, an API server 1.37 spends half of the processor time of such
     /// a watch on it, and compresses it, so that it takes less than half as long. In [protobuf](Encoding::Protobuf), as
-    /// built-in kinds come, the watch costs no more than the list. When the kind has not changed since the revision that etcd
-    /// was compacted to, by default of five to ten minutes ago, all pages but the first are read from etcd.
+    /// built-in kinds come and metadata alone, the watch costs no more than the list. When the kind has not changed since the
+    /// revision that etcd was compacted to, by default of five to ten minutes ago, all pages but the first are read from etcd.
     List,
 }
 
@@ -129,7 +132,8 @@ pub enum InitialEvents {
 
 /// Lists and watches a target at the API server.
 ///
-/// Built-in kinds are asked for in protobuf and handed on as JSON: see [`ApiListerWatcher::with_encoding`].
+/// Built-in kinds, and metadata alone of any kind, are asked for in protobuf and handed on as JSON: see
+/// [`ApiListerWatcher::with_encoding`].
 #[derive(Clone, Debug)]
 pub struct ApiListerWatcher {
     client: Client,
@@ -169,11 +173,12 @@ impl ApiListerWatcher {
 
     /// Asks for another encoding.
     ///
-    /// By default, [`Encoding::Protobuf`], whole objects of a built-in kind are asked for in protobuf first and JSON second.
-    /// What comes in protobuf is turned into JSON as it arrives, so that everybody behind reads the same from both. Nothing is
-    /// left out: an answer that holds anything that this release does not know, of a newer API server for example, is handed on
-    /// up to there and ends with [`client::Error::Unreadable`]; from then on this source and its clones ask for JSON alone, and
-    /// one warning says so. Custom resources, metadata alone and kinds that this release does not know are asked for in JSON.
+    /// By default, [`Encoding::Protobuf`], whole objects of a built-in kind, and metadata alone of any kind, custom resources
+    /// too, are asked for in protobuf first and JSON second. What comes in protobuf is turned into JSON as it arrives, so that
+    /// everybody behind reads the same from both. Nothing is left out: an answer that holds anything that this release does not
+    /// know, of a newer API server for example, or that is not what was asked for, is handed on up to there and ends with
+    /// [`client::Error::Unreadable`]; from then on this source and its clones ask for JSON alone, and one warning says so. Whole
+    /// objects of custom resources, and of kinds that this release does not know, are asked for in JSON.
     ///
     /// # Example
     /// ```no_run
@@ -237,23 +242,28 @@ impl ApiListerWatcher {
 
     /// Asks for objects without managedFields, unless they are wanted, where the server knows how (KEP-5958); others ignore the parameter, and
     /// those that refuse it find the plain form next.
+    ///
+    /// Of protobuf there is no plainer form than that of metadata, since custom resources have none.
     fn accept(&self, metadata_kind: &str, encoding: Encoding) -> String {
         const DROP: &str = "drop=metadata.managedFields";
-        let metadata = format!("application/json;as={metadata_kind};g=meta.k8s.io;v=v1");
-        let plain: &[&str] = match (self.target.metadata_only, encoding) {
-            (true, _) => &[&metadata],
-            (false, Encoding::Protobuf) => &[PROTOBUF, "application/json"],
-            (false, Encoding::Json) => &["application/json"],
+        let media_types: &[&str] = match encoding {
+            Encoding::Protobuf => &[PROTOBUF, JSON],
+            Encoding::Json => &[JSON],
+        };
+        let view = match self.target.metadata_only {
+            true => format!(";as={metadata_kind};g=meta.k8s.io;v=v1"),
+            false => String::new(),
         };
         let mut forms = Vec::new();
-        for form in plain {
+        for media_type in media_types {
+            let form = format!("{media_type}{view}");
             if self.target.managed_fields == ManagedFields::Drop {
                 forms.push(format!("{form};{DROP}"));
             }
-            forms.push((*form).to_owned());
+            forms.push(form);
         }
         if self.target.metadata_only {
-            forms.push("application/json".to_owned());
+            forms.push(JSON.to_owned());
         }
         forms.join(", ")
     }

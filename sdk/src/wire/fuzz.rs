@@ -20,19 +20,23 @@ pub fn wire(data: &[u8]) {
     same_list_in_any_chunks(body, size);
     same_lines_in_any_chunks(body, size);
     object(body);
-    same_json_in_any_chunks(body, size);
+    for schema in &*SCHEMAS {
+        same_json_in_any_chunks(schema, body, size);
+    }
 }
 
-/// The schema that protobuf is read by: made once, as a fuzzer runs some thousand bodies a second.
-static PODS: LazyLock<Arc<Schema>> = LazyLock::new(|| {
-    // They are built in.
-    Arc::new(Schema::of("v1", "Pod").expect("pods have a schema"))
+/// The schemas that protobuf is read by, of pods and of metadata alone: made once, as a fuzzer runs some thousand bodies a
+/// second.
+static SCHEMAS: LazyLock<[Arc<Schema>; 2]> = LazyLock::new(|| {
+    let schemas = [Schema::of("v1", "Pod"), Schema::of_metadata()];
+    // Both are built in.
+    schemas.map(|schema| Arc::new(schema.expect("there is a schema")))
 });
 
 /// What is read of protobuf is JSON, whole lines of it, and the same in any chunks.
-fn same_json_in_any_chunks(body: &[u8], size: usize) {
-    let watch = || Transcoder::watch(Arc::clone(&PODS), ManagedFields::Keep);
-    let list = || Transcoder::list(Arc::clone(&PODS), ManagedFields::Keep);
+fn same_json_in_any_chunks(schema: &Arc<Schema>, body: &[u8], size: usize) {
+    let watch = || Transcoder::watch(Arc::clone(schema), ManagedFields::Keep);
+    let list = || Transcoder::list(Arc::clone(schema), ManagedFields::Keep);
     let watched = json_of(watch(), body, size);
     assert_eq!(watched, json_of(watch(), body, body.len()), "events do not depend on chunks");
     for line in watched.0.split_inclusive(|byte| *byte == b'\n') {
@@ -50,13 +54,15 @@ fn same_json_in_any_chunks(body: &[u8], size: usize) {
     while let Ok(Some(_)) = splitter.next_item(&mut models) {}
 }
 
-/// Says whether the whole of `body` is a list of pods or events of a watch in protobuf.
+/// Says whether the whole of `body` is a list of pods, or of their metadata, or events of such a watch, in protobuf.
 #[cfg(test)]
 pub(super) fn is_protobuf(body: &[u8]) -> bool {
-    let list = json_of(Transcoder::list(Arc::clone(&PODS), ManagedFields::Keep), body, 7);
-    let (lines, error) = json_of(Transcoder::watch(Arc::clone(&PODS), ManagedFields::Keep), body, 7);
-    (list.1.is_none() && serde_json::from_slice::<IgnoredAny>(&list.0).is_ok())
-        || (error.is_none() && !lines.is_empty())
+    SCHEMAS.iter().any(|schema| {
+        let list = json_of(Transcoder::list(Arc::clone(schema), ManagedFields::Keep), body, 7);
+        let (lines, error) = json_of(Transcoder::watch(Arc::clone(schema), ManagedFields::Keep), body, 7);
+        (list.1.is_none() && serde_json::from_slice::<IgnoredAny>(&list.0).is_ok())
+            || (error.is_none() && !lines.is_empty())
+    })
 }
 
 /// Returns all JSON that comes of `body`, and why it ended before the body did.

@@ -1,4 +1,4 @@
-//! Protobuf bodies of built-in kinds as the JSON that the rest of the wire layer reads.
+//! Protobuf bodies of built-in kinds, and of the metadata of any kind, as the JSON that the rest of the wire layer reads.
 //!
 //! An API server writes a list of pods as protobuf in a third of the processor time that it needs for JSON, and a watch
 //! that begins with what exists in a quarter: there it passes over the text of every object twice. So what is asked for is

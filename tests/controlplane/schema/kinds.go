@@ -23,13 +23,25 @@ type listedKind struct {
 	listType reflect.Type
 }
 
+// metadataAlone is what the API server sends of objects of every kind, custom resources too, when only their metadata is
+// asked for.
+var metadataAlone = listedKind{
+	gvk:      metav1.SchemeGroupVersion.WithKind("PartialObjectMetadata"),
+	object:   reflect.TypeFor[metav1.PartialObjectMetadata](),
+	listType: reflect.TypeFor[metav1.PartialObjectMetadataList](),
+}
+
 func (k listedKind) write(text *strings.Builder) {
 	fmt.Fprintf(text, "kind %s %s %s\n", k.gvk.GroupVersion(), k.gvk.Kind, messageName(k.object))
 }
 
-// listedKinds returns the kinds in a stable version that have a list, in the order of group, version and kind.
+// listedKinds returns metadata alone, and the kinds in a stable version that have a list, in the order of group, version
+// and kind.
 func listedKinds() ([]listedKind, error) {
-	var kinds []listedKind
+	if err := checkList(metadataAlone.listType); err != nil {
+		return nil, err
+	}
+	kinds := []listedKind{metadataAlone}
 	for gvk, object := range scheme.Scheme.AllKnownTypes() {
 		listType, listed := scheme.Scheme.AllKnownTypes()[gvk.GroupVersion().WithKind(gvk.Kind+"List")]
 		if !listed || !stable.MatchString(gvk.Version) {

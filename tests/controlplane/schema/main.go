@@ -1,5 +1,5 @@
-// Command schema writes how the built-in kinds of Kubernetes look in protobuf, for a reader without generated code, and
-// objects of all of them in protobuf and in JSON, for the tests of such a reader.
+// Command schema writes how the built-in kinds of Kubernetes, and the metadata of any kind, look in protobuf, for a reader
+// without generated code, and objects of all of them in protobuf and in JSON, for the tests of such a reader.
 package main
 
 import (

@@ -11,6 +11,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	metainternalscheme "k8s.io/apimachinery/pkg/apis/meta/internalversion/scheme"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
@@ -150,17 +151,24 @@ func (m *maker) object(presence float64) (runtime.Object, error) {
 		return nil, err
 	}
 	err = read.Interface().(interface{ Unmarshal([]byte) error }).Unmarshal(stored)
-	if set, ok := read.Interface().(*appsv1.StatefulSet); ok {
-		// The API server adds what protobuf has no place for (https://issue.k8s.io/87583).
-		for i := range set.Spec.VolumeClaimTemplates {
-			claim := &set.Spec.VolumeClaimTemplates[i]
+	// The API server adds what protobuf has no place for.
+	switch object := read.Interface().(type) {
+	case *appsv1.StatefulSet: // https://issue.k8s.io/87583
+		for i := range object.Spec.VolumeClaimTemplates {
+			claim := &object.Spec.VolumeClaimTemplates[i]
 			claim.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("PersistentVolumeClaim"))
 		}
+	case *metav1.PartialObjectMetadata:
+		object.SetGroupVersionKind(m.kind.gvk)
 	}
 	return read.Interface().(runtime.Object), err
 }
 
 func (m *maker) encode(mediaType string, object runtime.Object) ([]byte, error) {
+	codecs := codecs
+	if m.kind == metadataAlone {
+		codecs = metainternalscheme.Codecs
+	}
 	info, _ := runtime.SerializerInfoForMediaType(codecs.SupportedMediaTypes(), mediaType)
 	var out bytes.Buffer
 	err := codecs.EncoderForVersion(info.Serializer, m.kind.gvk.GroupVersion()).Encode(object, &out)
@@ -170,8 +178,13 @@ func (m *maker) encode(mediaType string, object runtime.Object) ([]byte, error) 
 // stream writes events as the watch handler of the API server does: an object in full, its event in the form for streams,
 // which in protobuf has no envelope, and that in a frame.
 func (m *maker) stream(mediaType string, events []watch.Event) ([]byte, error) {
+	watched := m.kind.gvk.GroupVersion()
+	if m.kind == metadataAlone {
+		// Events are of the version of the kind whose metadata it is: any.
+		watched = corev1.SchemeGroupVersion
+	}
 	info, _ := runtime.SerializerInfoForMediaType(codecs.SupportedMediaTypes(), mediaType)
-	encoder := codecs.EncoderForVersion(info.StreamSerializer.Serializer, m.kind.gvk.GroupVersion())
+	encoder := codecs.EncoderForVersion(info.StreamSerializer.Serializer, watched)
 	var out bytes.Buffer
 	frames := info.StreamSerializer.Framer.NewFrameWriter(&out)
 	for _, event := range events {

@@ -48,7 +48,8 @@ func kubernetesRelease() (string, error) {
 }
 
 func header(release string) string {
-	return `# How the built-in kinds of Kubernetes ` + release + ` look in protobuf, and what becomes of each field in JSON.
+	return `# How the built-in kinds of Kubernetes ` + release + `, and the metadata of any kind (PartialObjectMetadata), look in
+# protobuf, and what becomes of each field in JSON.
 # The program in tests/controlplane/schema writes this; tests/controlplane/README.md says when and how.
 #
 # kind <apiVersion> <kind> <message>

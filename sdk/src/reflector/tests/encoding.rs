@@ -1,5 +1,5 @@
-//! Protobuf where the kind is known, JSON where it is not, is not wanted or can not be read: asked for through an in-memory
-//! kube client, and read by a reflector.
+//! Protobuf where the kind is known or metadata is enough, JSON where it is neither, is not wanted or can not be read: asked
+//! for through an in-memory kube client, and read by a reflector.
 use std::convert::Infallible;
 
 use http_body::Frame;
@@ -9,6 +9,8 @@ use kube::client::Body;
 use crate::client::Client;
 
 use super::*;
+
+mod metadata;
 
 const ACCEPT_JSON: &str = "application/json;drop=metadata.managedFields, application/json";
 const ACCEPT_BOTH: &str = "application/vnd.kubernetes.protobuf;drop=metadata.managedFields, application/vnd.kubernetes.protobuf, \
@@ -92,9 +94,18 @@ impl Api {
 
     /// Runs a reflector of pods for `duration`; returns its deltas and its status.
     async fn reflect(&self, duration: Duration, first_sync: FirstSync) -> (Vec<String>, ReflectorStatus) {
+        self.reflect_on(pods(), duration, first_sync).await
+    }
+
+    async fn reflect_on(
+        &self,
+        target: Target,
+        duration: Duration,
+        first_sync: FirstSync,
+    ) -> (Vec<String>, ReflectorStatus) {
         let sink = Sink::default();
-        let source = self.source(pods()).with_first_sync(first_sync);
-        let (reflector, status) = Reflector::new(pods(), source, sink.clone());
+        let source = self.source(target.clone()).with_first_sync(first_sync);
+        let (reflector, status) = Reflector::new(target, source, sink.clone());
         assert!(clock::timeout(duration, reflector.run()).await.is_none(), "a reflector goes on for ever");
         let (deltas, status) = (sink.0.lock().unwrap().clone(), status.borrow().clone());
         (deltas, status)
@@ -113,8 +124,8 @@ fn field(number: usize, bytes: impl AsRef<[u8]>) -> Vec<u8> {
 }
 
 /// What the API server wraps everything in.
-fn envelope(kind: &str, message: &[u8]) -> Vec<u8> {
-    let r#type = [field(1, "v1"), field(2, kind)].concat();
+fn envelope(api_version: &str, kind: &str, message: &[u8]) -> Vec<u8> {
+    let r#type = [field(1, api_version), field(2, kind)].concat();
     [b"k8s\0".to_vec(), field(1, r#type), field(2, message), field(3, ""), field(4, "")].concat()
 }
 
@@ -135,15 +146,25 @@ fn newer(name: &str, version: u32) -> Vec<u8> {
     message(name, version, "a", &field(1000, "hunter2"))
 }
 
-fn list_of(version: u32, token: &str, items: &[Vec<u8>]) -> Vec<u8> {
+/// The list of `items`, before it is wrapped.
+fn list_message(version: u32, token: &str, items: &[Vec<u8>]) -> Vec<u8> {
     let metadata = [field(2, version.to_string()), field(3, token)].concat();
     let items: Vec<_> = items.iter().map(|item| field(2, item)).collect();
-    envelope("PodList", &[field(1, metadata), items.concat()].concat())
+    [field(1, metadata), items.concat()].concat()
+}
+
+fn list_of(version: u32, token: &str, items: &[Vec<u8>]) -> Vec<u8> {
+    envelope("v1", "PodList", &list_message(version, token, items))
+}
+
+/// A frame of a watch, with an object that is wrapped.
+fn frame(r#type: &str, object: Vec<u8>) -> Vec<u8> {
+    let event = [field(1, r#type), field(2, field(1, object))].concat();
+    [&u32::try_from(event.len()).unwrap().to_be_bytes()[..], &event].concat()
 }
 
 fn event_of(r#type: &str, message: &[u8]) -> Vec<u8> {
-    let event = [field(1, r#type), field(2, field(1, envelope("Pod", message)))].concat();
-    [&u32::try_from(event.len()).unwrap().to_be_bytes()[..], &event].concat()
+    frame(r#type, envelope("v1", "Pod", message))
 }
 
 fn end_of(version: u32) -> Vec<u8> {
@@ -199,14 +220,6 @@ async fn protobuf_is_asked_for_where_the_kind_is_known_and_wanted_whole() {
     check(other(|resource| resource.kind = "Website".into()), Encoding::Protobuf, ACCEPT_JSON).await;
     check(other(|resource| resource.group = "demo.example.com".into()), Encoding::Protobuf, ACCEPT_JSON).await;
     check(other(|resource| resource.version = "v2".into()), Encoding::Protobuf, ACCEPT_JSON).await;
-}
-
-#[tokio::test]
-async fn metadata_alone_is_asked_for_in_json() {
-    let api = Api::new(|_, _| Reply::new("application/json", ""));
-    let source = api.source(Target { metadata_only: true, ..pods() });
-    drop(source.list(all()).await.unwrap());
-    assert!(!api.asked()[0].accepts_protobuf());
 }
 
 #[tokio::test]

@@ -46,7 +46,7 @@ impl ToJson {
         Ok(())
     }
 
-    /// Writes an item of a list, which says nothing of its type.
+    /// Writes an item of a list, which says nothing of its type, unless JSON has it say so.
     pub(super) fn item(&self, bytes: &[u8], json: &mut Vec<u8>) -> Result<(), Unread> {
         self.message(Id::OBJECT, bytes, json)
     }

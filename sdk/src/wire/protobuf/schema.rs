@@ -1,4 +1,4 @@
-//! The fields of built-in kinds: what they are called in JSON, and when they are written there.
+//! The fields of built-in kinds, and of metadata alone: what they are called in JSON, and when they are written there.
 use std::collections::HashMap;
 
 /// Written by `tests/controlplane/schema` from the Go types of Kubernetes; its first lines say what stands in it.
@@ -10,7 +10,10 @@ const LIST_META: &str = "meta.v1.ListMeta";
 /// What the object of an error in a watch is.
 const STATUS: &str = "meta.v1.Status";
 
-/// What is reachable from one built-in kind.
+/// What is sent of an object of any kind when its metadata alone was asked for.
+const METADATA_ALONE: (&str, &str) = ("meta.k8s.io/v1", "PartialObjectMetadata");
+
+/// What is reachable from one built-in kind, or from metadata alone.
 #[derive(Debug)]
 pub(crate) struct Schema {
     pub(super) api_version: &'static str,
@@ -32,7 +35,8 @@ impl Id {
 #[derive(Clone, Debug)]
 pub(super) struct Message {
     pub(super) name: &'static str,
-    /// Version and kind, where it is an object that stands within another: protobuf says neither there, and JSON both.
+    /// Version and kind, where it is an object that stands within another, or metadata alone that stands in a list: protobuf
+    /// says neither there, and JSON both.
     pub(super) embedded: Option<(&'static str, &'static str)>,
     /// Sorted by number.
     pub(super) fields: Vec<Field>,
@@ -102,6 +106,12 @@ impl Schema {
         Self::read(TEXT, api_version, kind)
     }
 
+    /// Returns the schema of metadata alone, which is the same whatever kind the objects are of.
+    pub(crate) fn of_metadata() -> Option<Self> {
+        let (api_version, kind) = METADATA_ALONE;
+        Self::of(api_version, kind)
+    }
+
     fn read(text: &'static str, api_version: &str, kind: &str) -> Option<Self> {
         let (api_version, kind, root) =
             kinds(text).find(|(version, name, _)| *version == api_version && *name == kind)?;
@@ -116,7 +126,7 @@ impl Schema {
             let lines =
                 blocks.get(name)?.lines().take_while(|line| line.starts_with(|first: char| first.is_ascii_digit()));
             let fields = lines.map(|line| Field::read(line, &mut names)).collect::<Option<_>>()?;
-            let embedded = types.get(name).filter(|_| name != root).copied();
+            let embedded = types.get(name).filter(|r#type| name != root || **r#type == METADATA_ALONE).copied();
             messages.push(Message { name, embedded, fields });
         }
         mark_managed_fields(&mut messages)?;

@@ -5,6 +5,8 @@ use serde_json::{Value, json};
 
 use super::*;
 
+mod metadata;
+
 mod properties;
 
 mod scalars;

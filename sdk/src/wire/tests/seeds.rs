@@ -15,7 +15,7 @@ fn seeds() -> Vec<(String, Vec<u8>)> {
         })
         .collect();
     seeds.sort();
-    assert!(seeds.len() >= 14, "{} seeds in {}", seeds.len(), folder.display());
+    assert!(seeds.len() >= 16, "{} seeds in {}", seeds.len(), folder.display());
     seeds
 }
 
