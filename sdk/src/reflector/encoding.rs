@@ -19,7 +19,7 @@ pub(super) const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Encoding {
     /// Protobuf, which API servers speak for their built-in kinds, a third to a quarter of the work that JSON is for them, and
-    /// for metadata alone of every kind.
+    /// for metadata alone of every kind: half to two thirds of the work for built-in kinds, five sixths for custom resources.
     #[default]
     Protobuf,
     /// JSON, which all of them speak for every kind.

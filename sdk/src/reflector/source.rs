@@ -105,8 +105,9 @@ pub enum FirstSync {
     ///
     /// Worth it for custom resources of many objects: in JSON, an API server 1.37 spends half of the processor time of such
     /// a watch on it, and compresses it, so that it takes less than half as long. In [protobuf](Encoding::Protobuf), as
-    /// built-in kinds come and metadata alone, the watch costs no more than the list. When the kind has not changed since the
-    /// revision that etcd was compacted to, by default of five to ten minutes ago, all pages but the first are read from etcd.
+    /// built-in kinds come, the watch costs no more than the list where objects are whole. When the kind has not changed since
+    /// the revision that etcd was compacted to, by default of five to ten minutes ago, all pages but the first are read from
+    /// etcd.
     List,
 }
 
