@@ -14,7 +14,7 @@
 //! compared with the cache, so that `Init` comes once, and only what changed comes after it.
 use std::collections::{BTreeMap, VecDeque};
 
-use futures_util::stream::{self, Stream};
+use futures_util::stream::{self, FusedStream, StreamExt};
 use kube::runtime::{reflector, watcher as kube_watcher};
 use serde::de::Error as _;
 
@@ -30,8 +30,8 @@ type Event<K> = kube_watcher::Event<K>;
 /// then `Apply` and `Delete`.
 ///
 /// It never fails because of the API server: the informer recovers, and its status tells. An object that is not a `K` is
-/// an error that names the field, and the stream goes on. It ends when the informer is stopped, and keeps the informer
-/// until it is dropped.
+/// an error that names the field, and the stream goes on; one that was a `K` before is a `Delete`, too, so that no reader
+/// keeps what it is no more. The stream ends when the informer is stopped, and keeps the informer until it is dropped.
 ///
 /// A consumer that is slow delays nobody else, and what it misses is merged as for any handler
 /// ([`ResourceEventHandler`]). The stream must be polled, like every stream of kube-rs.
@@ -48,14 +48,18 @@ type Event<K> = kube_watcher::Event<K>;
 ///     let _ = (objects, store);
 /// }
 /// ```
-pub fn watcher<K: Kind>(informer: &Informer<K>) -> impl Stream<Item = kube_watcher::Result<Event<K>>> + Send + use<K> {
+pub fn watcher<K: Kind>(
+    informer: &Informer<K>,
+) -> impl FusedStream<Item = kube_watcher::Result<Event<K>>> + Send + use<K> {
     let state = Watcher { events: informer.shared().events(), translation: Translation::new() };
-    stream::unfold(state, |mut state| async move { Some((state.next().await?, state)) })
+    let events = stream::unfold(state, |mut state| async move { Some((state.next().await?, state)) });
+    // kube's streams never end, and who polls several of them in turns polls an ended one again.
+    events.fuse()
 }
 
 /// Returns a kube-rs store of everything that the informer holds, as long as the registration is held.
 ///
-/// It is ready once the informer has synced. An object that is not a `K` is left out, and logged.
+/// It is ready once the informer has synced. An object that is not a `K`, or no longer, is left out, and logged.
 pub fn store<K: Kind>(informer: &Informer<K>) -> (reflector::Store<K>, Registration) {
     let (reader, writer) = reflector::store();
     (reader, informer.add_event_handler(Filling { writer, translation: Translation::new() }))
@@ -70,10 +74,10 @@ impl<K: Kind> Watcher<K> {
     async fn next(&mut self) -> Option<kube_watcher::Result<Event<K>>> {
         loop {
             if let Some(event) = self.translation.ready.pop_front() {
-                return Some(event);
+                return Some(event.map_err(|error| undecodable(&error)));
             }
             match self.events.next().await? {
-                Next::Put(object) => self.translation.put(&Handle::new(object)),
+                Next::Put { old, new } => self.translation.put(old.map(Handle::new).as_ref(), &Handle::new(new)),
                 Next::Gone(last) => self.translation.gone(&Handle::new(last)),
                 Next::EndOfInitialList => self.translation.end_initial_list(),
             }
@@ -92,7 +96,10 @@ impl<K: Kind> Filling<K> {
         while let Some(event) = self.translation.ready.pop_front() {
             match event {
                 Ok(event) => self.writer.apply_watcher_event(&event),
-                Err(error) => tracing::warn!(%error, "an object is left out of a kube-rs store"),
+                Err(error) => {
+                    let problem = &error.source;
+                    tracing::warn!(%error, %problem, "an object is left out of a kube-rs store");
+                }
             }
         }
     }
@@ -100,12 +107,12 @@ impl<K: Kind> Filling<K> {
 
 impl<K: Kind> ResourceEventHandler<K> for Filling<K> {
     fn on_add(&mut self, object: Handle<K>, _is_in_initial_list: bool) {
-        self.translation.put(&object);
+        self.translation.put(None, &object);
         self.fill();
     }
 
-    fn on_update(&mut self, _old: Handle<K>, new: Handle<K>) {
-        self.translation.put(&new);
+    fn on_update(&mut self, old: Handle<K>, new: Handle<K>) {
+        self.translation.put(Some(&old), &new);
         self.fill();
     }
 
@@ -122,7 +129,7 @@ impl<K: Kind> ResourceEventHandler<K> for Filling<K> {
 
 /// Says what happened in the words of kube-rs.
 struct Translation<K> {
-    ready: VecDeque<kube_watcher::Result<Event<K>>>,
+    ready: VecDeque<Result<Event<K>, DecodeError>>,
     /// While the initial list is told of, what was deleted of it: readers take that list as a whole, so it is told of after
     /// the list. `None` once that is over.
     gone: Option<BTreeMap<ObjectKey, K>>,
@@ -133,8 +140,17 @@ impl<K: Kind> Translation<K> {
         Self { ready: VecDeque::from([Ok(Event::Init)]), gone: Some(BTreeMap::new()) }
     }
 
-    fn put(&mut self, object: &Handle<K>) {
-        let Some(decoded) = self.decode(object) else { return };
+    /// Tells of an object as it is now; `old` is what was told of last, if it was.
+    fn put(&mut self, old: Option<&Handle<K>>, object: &Handle<K>) {
+        let decoded = match object.get() {
+            Ok(decoded) => K::clone(&decoded),
+            Err(error) => {
+                // Its end will not decode, either, so that readers would keep the old state for ever.
+                old.into_iter().for_each(|old| self.gone(old));
+                self.ready.push_back(Err(error));
+                return;
+            }
+        };
         let event = match &mut self.gone {
             Some(gone) => {
                 gone.remove(object.key());
@@ -145,8 +161,10 @@ impl<K: Kind> Translation<K> {
         self.ready.push_back(Ok(event));
     }
 
+    /// Tells of the end of an object. Of one that does not decode nothing has been told, or its end has.
     fn gone(&mut self, last: &Handle<K>) {
-        let Some(decoded) = self.decode(last) else { return };
+        let Ok(decoded) = last.get() else { return };
+        let decoded = K::clone(&decoded);
         match &mut self.gone {
             Some(gone) => {
                 gone.insert(last.key().clone(), decoded);
@@ -159,16 +177,6 @@ impl<K: Kind> Translation<K> {
         self.ready.push_back(Ok(Event::InitDone));
         let gone = self.gone.take().into_iter().flatten();
         self.ready.extend(gone.map(|(_, last)| Ok(Event::Delete(last))));
-    }
-
-    fn decode(&mut self, object: &Handle<K>) -> Option<K> {
-        match object.get() {
-            Ok(decoded) => Some(K::clone(&decoded)),
-            Err(error) => {
-                self.ready.push_back(Err(undecodable(&error)));
-                None
-            }
-        }
     }
 }
 

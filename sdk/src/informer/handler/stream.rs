@@ -18,8 +18,8 @@ pub(crate) struct EventStream {
 /// What is taken from a stream.
 #[derive(Debug)]
 pub(crate) enum Next {
-    /// An object appeared or changed; this is how it is.
-    Put(Arc<Envelope>),
+    /// An object appeared, or changed from what was taken of it last; this is how it is.
+    Put { old: Option<Arc<Envelope>>, new: Arc<Envelope> },
     /// An object is gone; this is how it was last.
     Gone(Arc<Envelope>),
     /// What there was in the beginning has been taken.
@@ -30,7 +30,8 @@ impl EventStream {
     /// Takes the next; `None` once the informer has stopped. Cancel safe.
     pub(crate) async fn next(&mut self) -> Option<Next> {
         let next = match self.outlet.next().await? {
-            buffer::Next::Event(Event::Added { object, .. } | Event::Updated { new: object, .. }) => Next::Put(object),
+            buffer::Next::Event(Event::Added { object, .. }) => Next::Put { old: None, new: object },
+            buffer::Next::Event(Event::Updated { old, new }) => Next::Put { old: Some(old), new },
             buffer::Next::Event(Event::Deleted { last, .. }) => Next::Gone(last),
             buffer::Next::EndOfInitialList => {
                 self.guard.end_initial_list();
