@@ -139,7 +139,7 @@ impl InformerFactory {
     /// An informer that nobody holds any more is not waited for.
     ///
     /// # Errors
-    /// [`SyncError`] names each kind that is late after `timeout` and why.
+    /// [`SyncError`] names each kind, and what of it, that is late after `timeout` and why.
     pub async fn wait_for_cache_sync(&self, timeout: Duration) -> Result<(), SyncError> {
         let waiting = self.owner.started();
         let settled = async {
@@ -242,14 +242,15 @@ fn late(informer: &Core, why: &str, all_ended: bool) -> Option<String> {
     let status = informer.status.borrow();
     let why = status.failure.as_ref().or(status.missing.as_ref()).map_or(why, |failure| &failure.message);
     let is_late = !status.synced && (all_ended || !status.stopped);
-    is_late.then(|| format!("{}: {why}", informer.targets.whole.resource))
+    is_late.then(|| format!("{}: {why}", informer.awaited()))
 }
 
 /// Some caches did not sync in time.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", self.late.join("; "))]
 pub struct SyncError {
-    /// One sentence for each late kind: what is missing and what to do.
+    /// One sentence for each late informer: the kind, with the namespaces that are missing and the selectors where it is
+    /// narrowed to some, and why, with what to do.
     pub late: Vec<String>,
 }
 

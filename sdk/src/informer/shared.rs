@@ -268,6 +268,15 @@ impl Core {
                 let kind = &self.targets.whole.resource;
                 tracing::warn!(%kind, "an event handler came after its informer had stopped");
             }
+    /// What is watched and has not been listed yet: of several namespaces, those that are late.
+    pub(super) fn awaited(&self) -> Target {
+        let reflectors = self.reflectors.get().into_iter().flatten();
+        let late = self.targets.each.iter().zip(reflectors).filter(|(_, reflector)| !reflector.borrow().synced);
+        let late: Vec<_> = late.filter_map(|(target, _)| target.namespace.as_deref()).collect();
+        let whole = self.targets.whole.clone();
+        if late.is_empty() { whole } else { Target { namespace: Some(late.join(",")), ..whole } }
+    }
+
         }
         self.changed.notify_one();
     }

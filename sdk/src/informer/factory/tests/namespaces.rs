@@ -114,3 +114,23 @@ async fn lists_and_changes_of_many_namespaces_end_as_the_server_has_it() {
     let expected: Vec<_> = server.iter().flat_map(|server| server.keys().cloned()).collect();
     assert_eq!(keys(&informer), expected);
 }
+
+#[tokio::test(start_paused = true)]
+async fn i15_waiting_names_what_of_a_kind_is_late() {
+    let mut setup = setup();
+    let of = |namespaces: &[&str]| InformerOptions::default().namespaces(namespaces.iter().copied());
+    let _informers = [
+        setup.factory.informer_with::<ConfigMap>(of(&["a", "b", "c"])),
+        setup.factory.informer_with(of(&["d"]).labels("app=web")),
+        setup.factory.informer_with(of(&["e"])),
+    ];
+    setup.factory.start();
+    let streams = setup.streams();
+    list(&streams[1], 1, &[]).await;
+    streams[1].reflector.send_modify(|status| status.synced = true);
+    list(&streams[4], 1, &[]).await;
+    let error = setup.factory.wait_for_cache_sync(LIMIT).await.unwrap_err();
+    let why = "no whole list within 30s";
+    let late = ["configmaps/v1 (namespace a,c)", "configmaps/v1 (namespace d, labels app=web)"];
+    assert_eq!(error.late, late.map(|target| format!("{target}: {why}")));
+}
