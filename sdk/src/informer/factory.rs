@@ -118,6 +118,7 @@ impl InformerFactory {
     ///
     /// # Panics
     /// Outside a tokio runtime.
+            let informer = SharedInformer::numbered(informers.free_number(&identity), identity.targets.clone(), store);
     pub fn start(&self) {
         let Owner { source, stop, .. } = &*self.owner;
         let mut informers = self.owner.informers();
@@ -188,6 +189,9 @@ impl InformerFactory {
 
     fn targets(&self, resource: ResourceType, options: &InformerOptions) -> Targets {
         let namespaces = match resource.scope {
+    ///
+    /// Of informers that watch the same, as those of other storage or transforms do, all but the first have a label
+    /// `informer` besides, with a number.
             Scope::Namespaced if options.namespaces.is_empty() => self.namespaces.clone(),
             Scope::Namespaced => options.namespaces.clone(),
             Scope::Cluster => BTreeSet::new(),
@@ -284,6 +288,16 @@ struct Identity {
 }
 
 impl Owner {
+impl Informers {
+    /// Returns a number that no informer has which watches any of the same: no two may show under one name.
+    fn free_number(&self, identity: &Identity) -> usize {
+        let alike = self.all.iter().filter(|known| known.identity.targets.overlap(&identity.targets));
+        let taken: BTreeSet<_> = alike.filter_map(|known| Some(known.informer.upgrade()?.number())).collect();
+        // As many as are taken cannot take one number more.
+        (1..).find(|number| !taken.contains(number)).unwrap_or_default()
+    }
+}
+
     fn informers(&self) -> MutexGuard<'_, Informers> {
         self.informers.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -29,6 +29,8 @@ const MERGED: Metric = Metric {
 /// The informer without its type: what controllers are built on. Whoever has one keeps it running.
 pub(crate) struct SharedInformer {
     core: Arc<Core>,
+    /// What tells its metrics from those of others of the factory that watch the same: the first is 1.
+    number: usize,
     /// Taken by the one run.
     writer: Mutex<Option<Writer>>,
     /// Slots of declared indexes by primary kind.
@@ -62,6 +64,18 @@ pub(super) struct Targets {
     pub(super) each: Vec<Target>,
 }
 
+impl Targets {
+    /// Says whether anything has the same name in both.
+    pub(super) fn overlap(&self, other: &Self) -> bool {
+        self.named().any(|target| other.named().any(|other| target == other))
+    }
+
+    /// Returns what metrics name: the whole, and each.
+    fn named(&self) -> impl Iterator<Item = &Target> {
+        std::iter::once(&self.whole).chain(&self.each)
+    }
+}
+
 impl From<Target> for Targets {
     fn from(target: Target) -> Self {
         Self { each: vec![target.clone()], whole: target }
@@ -77,8 +91,8 @@ pub(super) struct Arrival {
 }
 
 impl SharedInformer {
-    /// Makes an informer with an empty store.
-    pub(super) fn new(targets: Targets, options: Options) -> Arc<Self> {
+    /// Makes an informer with an empty store. Its number is no other's that watches any of the same.
+    pub(super) fn numbered(number: usize, targets: Targets, options: Options) -> Arc<Self> {
         let (store, writer) = Store::new(options);
         let namespaces = targets.each.iter().map(|target| target.namespace.clone());
         let writer = writer.divided(namespaces.collect());
@@ -94,6 +108,7 @@ impl SharedInformer {
         };
         Arc::new(Self {
             core: Arc::new(core),
+            number,
             writer: Mutex::new(Some(writer)),
             declared: Mutex::default(),
             held: watch::Sender::new(false),
@@ -120,6 +135,11 @@ impl SharedInformer {
         self.register(HandlerOptions::default(), progress, start)
     }
 
+    /// What tells its metrics from those of others that watch the same.
+    pub(super) fn number(&self) -> usize {
+        self.number
+    }
+
     /// The status as it changes.
     pub(crate) fn status(&self) -> watch::Receiver<InformerStatus> {
         self.core.status.subscribe()
@@ -134,12 +154,16 @@ impl SharedInformer {
 
     /// Adds what this informer and its reflectors show now to `snapshot`.
     pub(crate) fn collect(&self, snapshot: &mut Snapshot) {
+        let number = self.number.to_string();
+        let also = (self.number > 1).then_some(("informer", number.as_str()));
         let kind = self.target().to_string();
-        let labels = [("kind", kind.as_str())];
+        let labels: Vec<_> = [("kind", kind.as_str())].into_iter().chain(also).collect();
         self.core.store.memory_usage().record(snapshot, &labels);
         snapshot.counter(MERGED, &labels, self.core.status.borrow().merged);
         for (target, reflector) in self.reflectors() {
-            reflector.collect(&target, snapshot);
+            let kind = target.to_string();
+            let labels: Vec<_> = [("kind", kind.as_str())].into_iter().chain(also).collect();
+            reflector.record(&labels, snapshot);
         }
     }
 
@@ -244,6 +268,15 @@ impl SharedInformer {
 }
 
 impl Core {
+    /// What is watched and has not been listed yet: of several namespaces, those that are late.
+    pub(super) fn awaited(&self) -> Target {
+        let reflectors = self.reflectors.get().into_iter().flatten();
+        let late = self.targets.each.iter().zip(reflectors).filter(|(_, reflector)| !reflector.borrow().synced);
+        let late: Vec<_> = late.filter_map(|(target, _)| target.namespace.as_deref()).collect();
+        let whole = self.targets.whole.clone();
+        if late.is_empty() { whole } else { Target { namespace: Some(late.join(",")), ..whole } }
+    }
+
     /// What the callers together make of a missing kind.
     pub(super) fn presence(&self) -> Presence {
         *self.presence.lock().unwrap_or_else(PoisonError::into_inner)
@@ -268,15 +301,6 @@ impl Core {
                 let kind = &self.targets.whole.resource;
                 tracing::warn!(%kind, "an event handler came after its informer had stopped");
             }
-    /// What is watched and has not been listed yet: of several namespaces, those that are late.
-    pub(super) fn awaited(&self) -> Target {
-        let reflectors = self.reflectors.get().into_iter().flatten();
-        let late = self.targets.each.iter().zip(reflectors).filter(|(_, reflector)| !reflector.borrow().synced);
-        let late: Vec<_> = late.filter_map(|(target, _)| target.namespace.as_deref()).collect();
-        let whole = self.targets.whole.clone();
-        if late.is_empty() { whole } else { Target { namespace: Some(late.join(",")), ..whole } }
-    }
-
         }
         self.changed.notify_one();
     }

@@ -52,7 +52,7 @@ impl Script {
             metadata_only: false,
             managed_fields: ManagedFields::Drop,
         };
-        let shared = SharedInformer::new(target.into(), Options::default());
+        let shared = SharedInformer::numbered(1, target.into(), Options::default());
         shared.require(Presence::Required);
         let (deltas, receiver) = delta::channel();
         let (reflector, status) = watch::channel(ReflectorStatus::default());

@@ -78,23 +78,26 @@ impl ReflectorStatus {
 
     /// Adds this status to `snapshot`, labelled with `target` as logs and readiness name it.
     pub fn collect(&self, target: &Target, snapshot: &mut Snapshot) {
-        let kind = target.to_string();
-        let labels = [("kind", kind.as_str())];
+        self.record(&[("kind", &target.to_string())], snapshot);
+    }
+
+    /// Adds this status to `snapshot`, with these labels.
+    pub(crate) fn record(&self, labels: &[(&str, &str)], snapshot: &mut Snapshot) {
         let ReflectorCounts { lists, watches, short_watches, events, failures } = self.counts;
-        snapshot.counter(LISTS, &labels, lists);
-        snapshot.counter(WATCHES, &labels, watches);
-        snapshot.counter(SHORT_WATCHES, &labels, short_watches);
-        snapshot.counter(EVENTS, &labels, events);
-        snapshot.counter(FAILURES, &labels, failures);
-        snapshot.counter(SKIPPED, &labels, self.skipped);
-        snapshot.gauge(SYNCED, &labels, f64::from(u8::from(self.synced)));
-        snapshot.gauge(FAILING, &labels, f64::from(u8::from(self.failure.is_some())));
+        snapshot.counter(LISTS, labels, lists);
+        snapshot.counter(WATCHES, labels, watches);
+        snapshot.counter(SHORT_WATCHES, labels, short_watches);
+        snapshot.counter(EVENTS, labels, events);
+        snapshot.counter(FAILURES, labels, failures);
+        snapshot.counter(SKIPPED, labels, self.skipped);
+        snapshot.gauge(SYNCED, labels, f64::from(u8::from(self.synced)));
+        snapshot.gauge(FAILING, labels, f64::from(u8::from(self.failure.is_some())));
         if let Some(encoding) = self.encoding {
-            snapshot.gauge(PROTOBUF, &labels, f64::from(u8::from(encoding == Encoding::Protobuf)));
+            snapshot.gauge(PROTOBUF, labels, f64::from(u8::from(encoding == Encoding::Protobuf)));
         }
         if let (Some(lag), Some(age)) = (self.lag(), self.list_age()) {
-            snapshot.gauge(LAG, &labels, lag.as_secs_f64());
-            snapshot.gauge(LIST_AGE, &labels, age.as_secs_f64());
+            snapshot.gauge(LAG, labels, lag.as_secs_f64());
+            snapshot.gauge(LIST_AGE, labels, age.as_secs_f64());
         }
     }
 }

@@ -134,3 +134,54 @@ async fn i15_waiting_names_what_of_a_kind_is_late() {
     let late = ["configmaps/v1 (namespace a,c)", "configmaps/v1 (namespace d, labels app=web)"];
     assert_eq!(error.late, late.map(|target| format!("{target}: {why}")));
 }
+
+#[tokio::test]
+async fn informers_of_the_same_objects_share_no_series() {
+    let setup = setup();
+    let factory = &setup.factory;
+    let of = |namespaces: &[&str]| InformerOptions::default().namespaces(namespaces.iter().copied());
+    let transform = || InformerOptions::default().transform(Transform::new(|_| {}));
+    let all = factory.informer::<ConfigMap>();
+    let others = [
+        factory.informer_with::<ConfigMap>(InformerOptions::default().storage(Storage::Decoded)),
+        factory.informer_with(transform()),
+        factory.informer_with(transform()),
+        factory.informer_with(of(&["a", "b"])),
+        factory.informer_with(of(&["a"])),
+        factory.informer_with(of(&["b", "c"])),
+        factory.informer_with(of(&["d"])),
+    ];
+    factory.start();
+    let series = || {
+        let mut snapshot = Snapshot::default();
+        factory.collect(&mut snapshot);
+        let text = snapshot.text();
+        let series = text.lines().filter(|line| !line.starts_with('#')).map(|line| line.rsplit_once(' ').unwrap().0);
+        series.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let objects = |series: &[String]| {
+        let of_objects = series.iter().filter_map(|name| name.strip_prefix("kubewright_cache_objects"));
+        of_objects.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let before = series();
+    assert_eq!(before.iter().collect::<BTreeSet<_>>().len(), before.len(), "{before:#?}");
+    assert_eq!(
+        objects(&before),
+        [
+            r#"{kind="configmaps/v1"}"#,
+            r#"{kind="configmaps/v1",informer="2"}"#,
+            r#"{kind="configmaps/v1",informer="3"}"#,
+            r#"{kind="configmaps/v1",informer="4"}"#,
+            r#"{kind="configmaps/v1 (namespace a,b)"}"#,
+            r#"{kind="configmaps/v1 (namespace a)",informer="2"}"#,
+            r#"{kind="configmaps/v1 (namespace b,c)",informer="2"}"#,
+            r#"{kind="configmaps/v1 (namespace d)"}"#,
+        ]
+    );
+    drop(all);
+    let again = factory.informer::<ConfigMap>();
+    let after = objects(&series());
+    assert_eq!(after.last().unwrap(), r#"{kind="configmaps/v1"}"#, "the number that is free");
+    assert_eq!(after.len(), 1 + others.len());
+    drop(again);
+}
