@@ -28,6 +28,22 @@ use source::{Reflected, Source};
 /// Makes informers and owns their tasks. Cheap to clone; dropping the last clone stops everything.
 ///
 /// It does not keep informers itself: one ends with the last that holds it, as [`Informer`] tells.
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use kubewright::k8s_openapi::api::core::v1::Pod;
+/// use kubewright::{Client, InformerFactory, ObjectKey};
+///
+/// async fn phase(name: &str) -> kubewright::Result<Option<String>> {
+///     let factory = InformerFactory::new(Client::try_default().await?).in_namespace("shop");
+///     let pods = factory.informer::<Pod>(); // asked for, and not running yet
+///     factory.start();
+///     factory.wait_for_cache_sync(Duration::from_secs(30)).await?;
+///     let pod = pods.lister().get(&ObjectKey::namespaced("shop", name))?; // from memory: no request
+///     Ok(pod.and_then(|pod| pod.status.clone()?.phase))
+/// }
+/// ```
 #[derive(Clone)]
 pub struct InformerFactory {
     owner: Arc<Owner>,
@@ -61,8 +77,8 @@ impl InformerFactory {
         self.in_namespaces([namespace])
     }
 
-    /// Limits the informers of namespaced kinds that this handle is asked for to these namespaces, each watched on its own;
-    /// to none if there are none.
+    /// Limits the informers of namespaced kinds that this handle is asked for to these namespaces, each watched on its own.
+    /// Without any they are not limited.
     #[must_use]
     pub fn in_namespaces<N: Into<String>>(mut self, namespaces: impl IntoIterator<Item = N>) -> Self {
         self.namespaces = namespaces.into_iter().map(Into::into).filter(|name| !name.is_empty()).collect();
@@ -101,8 +117,8 @@ impl InformerFactory {
         let known = known.filter_map(|known| known.informer.upgrade()).next();
         let informer = known.unwrap_or_else(|| {
             let store = store::Options { storage, budget: options.budget };
-            let informer = SharedInformer::new(identity.targets.clone(), store);
             informers.all.retain(|known| known.informer.strong_count() > 0);
+            let informer = SharedInformer::numbered(informers.free_number(&identity), identity.targets.clone(), store);
             informers.all.push(Known { identity, informer: Arc::downgrade(&informer), started: false });
             informer
         });
@@ -118,7 +134,6 @@ impl InformerFactory {
     ///
     /// # Panics
     /// Outside a tokio runtime.
-            let informer = SharedInformer::numbered(informers.free_number(&identity), identity.targets.clone(), store);
     pub fn start(&self) {
         let Owner { source, stop, .. } = &*self.owner;
         let mut informers = self.owner.informers();
@@ -174,6 +189,9 @@ impl InformerFactory {
 
     /// Adds what every informer and its reflectors show now to `snapshot`: counters and gauges labelled with the kind, as
     /// logs and readiness name it. There are as many series as watches, times a constant.
+    ///
+    /// Of informers that watch the same, as those of other storage or transforms do, all but the first have a label
+    /// `informer` besides, with a number.
     pub fn collect(&self, snapshot: &mut Snapshot) {
         self.owner.all().iter().for_each(|informer| informer.collect(snapshot));
     }
@@ -189,9 +207,6 @@ impl InformerFactory {
 
     fn targets(&self, resource: ResourceType, options: &InformerOptions) -> Targets {
         let namespaces = match resource.scope {
-    ///
-    /// Of informers that watch the same, as those of other storage or transforms do, all but the first have a label
-    /// `informer` besides, with a number.
             Scope::Namespaced if options.namespaces.is_empty() => self.namespaces.clone(),
             Scope::Namespaced => options.namespaces.clone(),
             Scope::Cluster => BTreeSet::new(),
@@ -273,6 +288,16 @@ struct Informers {
     tasks: JoinSet<()>,
 }
 
+impl Informers {
+    /// Returns a number that no informer has which watches any of the same: no two may show under one name.
+    fn free_number(&self, identity: &Identity) -> usize {
+        let alike = self.all.iter().filter(|known| known.identity.targets.overlap(&identity.targets));
+        let taken: BTreeSet<_> = alike.filter_map(|known| Some(known.informer.upgrade()?.number())).collect();
+        // As many as are taken cannot take one number more.
+        (1..).find(|number| !taken.contains(number)).unwrap_or_default()
+    }
+}
+
 struct Known {
     identity: Identity,
     informer: Weak<SharedInformer>,
@@ -288,16 +313,6 @@ struct Identity {
 }
 
 impl Owner {
-impl Informers {
-    /// Returns a number that no informer has which watches any of the same: no two may show under one name.
-    fn free_number(&self, identity: &Identity) -> usize {
-        let alike = self.all.iter().filter(|known| known.identity.targets.overlap(&identity.targets));
-        let taken: BTreeSet<_> = alike.filter_map(|known| Some(known.informer.upgrade()?.number())).collect();
-        // As many as are taken cannot take one number more.
-        (1..).find(|number| !taken.contains(number)).unwrap_or_default()
-    }
-}
-
     fn informers(&self) -> MutexGuard<'_, Informers> {
         self.informers.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -31,6 +31,33 @@ pub use registration::Registration;
 /// Calls are sequential for one handler; there is no order across handlers. A handler may block: it runs on a thread for
 /// blocking work, and delays nobody but itself.
 ///
+/// ```
+/// use kubewright::informer::handler::{Deleted, Handle, ResourceEventHandler};
+/// use kubewright::k8s_openapi::api::core::v1::Pod;
+///
+/// struct Diary;
+///
+/// impl ResourceEventHandler<Pod> for Diary {
+///     fn on_add(&mut self, pod: Handle<Pod>, is_in_initial_list: bool) {
+///         println!("{} is {}", pod.key(), if is_in_initial_list { "there" } else { "new" });
+///     }
+///
+///     fn on_update(&mut self, old: Handle<Pod>, new: Handle<Pod>) {
+///         if old.metadata().resource_version == new.metadata().resource_version {
+///             return; // a resync
+///         }
+///         match new.get() {
+///             Ok(pod) => println!("{} is now {:?}", new.key(), pod.status.as_ref().and_then(|status| status.phase.as_ref())),
+///             Err(error) => println!("{error}"),
+///         }
+///     }
+///
+///     fn on_delete(&mut self, pod: Deleted<Pod>) {
+///         println!("{} is gone, its final state is {:?}", pod.last.key(), pod.final_state);
+///     }
+/// }
+/// ```
+///
 /// # Order, and what a slow handler misses
 ///
 /// Events wait in the order of their arrival, across all objects. While fewer than [`BUFFER_BOUND`] wait, the handler is
@@ -113,7 +140,7 @@ impl<K: Kind> Handle<K> {
     }
 }
 
-/// An object that is gone.
+/// An object that is gone. Cheap to clone.
 pub struct Deleted<K> {
     /// Its last known state.
     pub last: Handle<K>,
@@ -124,6 +151,12 @@ pub struct Deleted<K> {
 impl<K> Clone for Handle<K> {
     fn clone(&self) -> Self {
         Self { envelope: Arc::clone(&self.envelope), kind: PhantomData }
+    }
+}
+
+impl<K> Clone for Deleted<K> {
+    fn clone(&self) -> Self {
+        Self { last: self.last.clone(), final_state: self.final_state }
     }
 }
 

@@ -65,6 +65,10 @@ impl InformerOptions {
 
     /// Asks for metadata only: no spec, no status, no secrets. It comes in [protobuf](crate::reflector::Encoding), of custom
     /// resources, too.
+    ///
+    /// Ask for the informer of [`PartialObjectMeta<K>`](kube::core::PartialObjectMeta), or read it by
+    /// [`Lister::partial`](crate::Lister::partial): as a `K` its objects are empty, or do not decode where `K` must have a
+    /// spec.
     #[must_use]
     pub fn metadata(mut self) -> Self {
         self.view = View::Metadata;

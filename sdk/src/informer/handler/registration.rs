@@ -11,7 +11,6 @@ use crate::informer::SharedInformer;
 /// After the drop no call of the handler begins; one that is running may still finish. [`Registration::remove`] waits
 /// for that.
 #[must_use = "dropping a registration removes its handler"]
-#[derive(Debug)]
 pub struct Registration {
     progress: Arc<Progress>,
     informer: Arc<SharedInformer>,
@@ -63,6 +62,18 @@ impl Registration {
     /// [`BUFFER_BOUND`](super::BUFFER_BOUND) waited: what the handler was not told one by one.
     pub fn merged(&self) -> u64 {
         self.progress.merged()
+    }
+}
+
+impl std::fmt::Debug for Registration {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Registration")
+            .field("target", &self.informer.target().to_string())
+            .field("synced", &self.has_synced())
+            .field("ended", &self.has_ended())
+            .field("waiting", &self.waiting())
+            .field("merged", &self.merged())
+            .finish()
     }
 }
 
