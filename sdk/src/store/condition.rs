@@ -5,7 +5,6 @@ use crate::wire::text::{Text, TextRef};
 
 use super::contents::Contents;
 use super::index::BY_NAMESPACE;
-use super::record;
 
 /// One thing that is asked of an object.
 #[derive(Clone, Debug)]
@@ -80,7 +79,7 @@ impl Condition {
     /// Says whether an object satisfies this.
     pub(super) fn holds(&self, contents: &Contents, entry: u32) -> bool {
         match self {
-            Self::Name(is, name) => is.told(record::name(contents.record(entry)) == name.as_bytes()),
+            Self::Name(is, name) => is.told(contents.is_named(entry, name)),
             Self::Namespace(is, namespace) => {
                 let own = contents.value(entry, BY_NAMESPACE).map(Text::view);
                 is.told(own.unwrap_or(TextRef::Other("")) == TextRef::of(namespace))

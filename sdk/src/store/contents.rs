@@ -107,7 +107,7 @@ impl Contents {
     pub(super) fn find(&self, key: &str) -> Option<u32> {
         let (namespace, name) = split_key(key);
         let found = self.table.find(wide(self.hash(key)), |&at| {
-            record::name(self.record(at)) == name.as_bytes()
+            self.is_named(at, name)
                 && self.value(at, BY_NAMESPACE).map(Text::view) == namespace.map(TextRef::of)
         });
         found.copied()
@@ -125,6 +125,11 @@ impl Contents {
     /// Returns the stamp of the last write.
     pub(super) fn last_stamp(&self) -> u32 {
         self.stamp
+    }
+
+    /// Says whether an entry is of this name.
+    pub(super) fn is_named(&self, entry: u32, name: &str) -> bool {
+        record::is_named(self.record(entry), &self.names, name.as_bytes())
     }
 
     /// Returns the value of a label, without unpacking.
@@ -172,7 +177,7 @@ impl Contents {
             namespace.write(out);
             out.push(b'/');
         }
-        out.extend_from_slice(record::name(self.record(entry)));
+        record::write_name(self.record(entry), &self.names, out);
     }
 
     /// Appends the whole record of an entry.

@@ -5,7 +5,9 @@
 //! without the store. What differs is the heads; the packed body is the same.
 use crate::wire::RawObject;
 use crate::wire::compact::{Cursor, write_bytes, write_number};
-use crate::wire::head::{CONTROLLER, FREE_FLAG, Head, NAME, OwnerView, words as spelled, write_owner_uid, write_words};
+use crate::wire::head::{
+    CONTROLLER, FREE_FLAG, Head, NAME, OwnerView, owner_name, words as spelled, write_owner_name, write_owner_uid, write_words,
+};
 use crate::wire::text::{Text, TextRef};
 
 use super::codec;
@@ -19,9 +21,54 @@ const CUT: u8 = FREE_FLAG;
 /// The owner's uid is left to the index of controllers.
 const INDEXED: u8 = CONTROLLER << 1;
 
-/// Returns the name in a stored record: what a table compares.
-pub(super) fn name(record: &[u8]) -> &[u8] {
+/// Where the upper flags of a stored record begin: which label, counted from 1, has as its value what the name begins with
+/// and does not spell out. Most objects are called after what they are labelled with.
+const LABEL: u32 = (FREE_FLAG << 1).trailing_zeros();
+
+/// How many labels these flags can tell apart.
+const LABELS: usize = (u8::MAX >> LABEL) as usize;
+
+/// Says whether a stored record is of this name: what a table compares.
+pub(super) fn is_named(record: &[u8], names: &Names, name: &[u8]) -> bool {
+    name.strip_suffix(own_name(record)).is_some_and(|rest| rest == shared_name(record, names))
+}
+
+/// Appends the name in a stored record.
+pub(super) fn write_name(record: &[u8], names: &Names, out: &mut Vec<u8>) {
+    out.extend_from_slice(shared_name(record, names));
+    out.extend_from_slice(own_name(record));
+}
+
+/// Returns what a stored record spells out of its name.
+fn own_name(record: &[u8]) -> &[u8] {
     Cursor(record.get(NAME..).unwrap_or_default()).bytes()
+}
+
+/// Returns what a stored record leaves to a label of its name.
+fn shared_name<'a>(record: &'a [u8], names: &'a Names) -> &'a [u8] {
+    match record.first().map_or(0, |flags| flags >> LABEL) {
+        0 => &[],
+        label => shared_by(Head::parse(record).rest, label, names),
+    }
+}
+
+/// Returns the value of a label, counted from 1, of those that are read next.
+fn shared_by<'a>(mut labels: Cursor<'a>, label: u8, names: &'a Names) -> &'a [u8] {
+    labels.number();
+    (1..label).for_each(|_| _ = skip_pair(&mut labels));
+    words(&mut labels, names).1
+}
+
+/// Returns the flag of the label whose value is most of what `name` begins with, and how much that is.
+fn sharing(name: &[u8], mut labels: Cursor<'_>) -> (u8, usize) {
+    let mut most = (0, 0);
+    for label in 1..=labels.number().min(LABELS as u64) as u8 {
+        let value = spelled(&mut labels).1;
+        if value.len() > most.1 && name.starts_with(value) {
+            most = (label << LABEL, value.len());
+        }
+    }
+    most
 }
 
 /// Returns the value of a label in a stored record.
@@ -86,9 +133,22 @@ pub(super) fn head(whole: &[u8]) -> Vec<u8> {
 /// controllers.
 pub(super) fn intern(whole: &[u8], names: &mut Names, out: &mut Vec<u8>) -> Option<Text> {
     let head = Head::parse(whole);
-    write_prefix(&head, whole, None, object_name(&head), out);
+    let object = object_name(&head);
+    let (label, shared) = sharing(object, head.rest);
+    write_prefix(&head, whole, head.flags | label, object.len() - shared, out, |out| {
+        out.extend_from_slice(&object[shared..]);
+    });
     let mut rest = head.rest;
-    let controller = copy(&head, &mut rest, out, Uids::Dropped, |rest, out| {
+    // Children are mostly called after their owner, with something behind it.
+    let owner = |rest: &mut Cursor<'_>, out: &mut Vec<u8>| {
+        let name = owner_name(rest);
+        let prefix = if object.starts_with(name) { name.len() } else { 0 };
+        write_number(out, prefix as u64);
+        if prefix == 0 {
+            write_bytes(out, name);
+        }
+    };
+    let controller = copy(&mut rest, out, Uids::Dropped, owner, |rest, out| {
         let (first, second) = spelled(rest);
         // Asking counts as a use.
         let half = |names: &mut Names| if second.is_empty() { None } else { names.intern(first, b"") };
@@ -121,11 +181,12 @@ pub(super) fn intern_like(before: Before<'_>, whole: &[u8], end: usize, out: &mu
     if old.name != new.name || !old.rest.0.starts_with(shared) {
         return false;
     }
-    write_prefix(&new, whole, None, object_name(&new), out);
-    let stored = Head::parse(before.stored).rest;
-    let mut behind = Cursor(stored.0);
+    let stored = Head::parse(before.stored);
+    let label = stored.flags >> LABEL << LABEL;
+    write_prefix(&new, whole, new.flags | label, stored.name.len(), out, |out| out.extend_from_slice(stored.name));
+    let mut behind = stored.rest;
     pass(&mut behind, |_| {});
-    out.extend_from_slice(&stored.0[..stored.0.len() - behind.0.len()]);
+    out.extend_from_slice(&stored.rest.0[..stored.rest.0.len() - behind.0.len()]);
     out.extend_from_slice(body);
     true
 }
@@ -156,9 +217,28 @@ pub(super) fn expand_head<'a>(
     out: &mut Vec<u8>,
 ) -> &'a [u8] {
     let head = Head::parse(record);
-    write_prefix(&head, record, namespace, head.name, out);
+    let (label, before) = (head.flags >> LABEL, namespace.map_or(0, |namespace| namespace.len() + 1));
+    let shared = if label == 0 { &[] } else { shared_by(head.rest, label, names) };
+    let (mut at, length) = (0, shared.len() + head.name.len());
+    write_prefix(&head, record, head.flags & !(u8::MAX << LABEL), before + length, out, |out| {
+        if let Some(namespace) = namespace {
+            namespace.write(out);
+            out.push(b'/');
+        }
+        at = out.len();
+        out.extend_from_slice(shared);
+        out.extend_from_slice(head.name);
+    });
+    let owner = |rest: &mut Cursor<'_>, out: &mut Vec<u8>| match rest.number() {
+        0 => write_owner_name(out, rest.bytes()),
+        prefix => {
+            write_number(out, 0);
+            write_number(out, prefix);
+            out.extend_from_within(at..at + length.min(prefix as usize));
+        }
+    };
     let mut rest = head.rest;
-    copy(&head, &mut rest, out, Uids::Known(controller), |rest, out| {
+    copy(&mut rest, out, Uids::Known(controller), owner, |rest, out| {
         let (first, second) = words(rest, names);
         write_words(out, first, second);
     });
@@ -170,19 +250,22 @@ fn object_name<'a>(head: &Head<'a>) -> &'a [u8] {
     memchr::memchr(b'/', head.name).map_or(head.name, |slash| &head.name[slash + 1..])
 }
 
-/// Appends the first part of a record under another name.
-fn write_prefix(head: &Head<'_>, record: &[u8], namespace: Option<&Text>, name: &[u8], out: &mut Vec<u8>) {
+/// Appends the first part of a record with other flags and another name, of this length.
+fn write_prefix(
+    head: &Head<'_>,
+    record: &[u8],
+    flags: u8,
+    length: usize,
+    out: &mut Vec<u8>,
+    name: impl FnOnce(&mut Vec<u8>),
+) {
     let mut behind_name = Cursor(record.get(NAME..).unwrap_or_default());
     behind_name.bytes();
     let fixed = behind_name.0.len() - head.rest.0.len();
-    out.push(head.flags);
+    out.push(flags);
     out.extend_from_slice(head.reserved);
-    write_number(out, (namespace.map_or(0, |namespace| namespace.len() + 1) + name.len()) as u64);
-    if let Some(namespace) = namespace {
-        namespace.write(out);
-        out.push(b'/');
-    }
-    out.extend_from_slice(name);
+    write_number(out, length as u64);
+    name(out);
     out.extend_from_slice(&behind_name.0[..fixed]);
 }
 
@@ -261,12 +344,13 @@ enum Uids<'a> {
     Known(Option<&'a Text>),
 }
 
-/// Copies labels, finalizers and owners; `word` copies one pair of words. Returns the controller's uid if it is dropped.
+/// Copies labels, finalizers and owners; `owner` copies the name of one, and `word` a pair of words. Returns the
+/// controller's uid if it is dropped.
 fn copy<'a>(
-    head: &Head<'a>,
     rest: &mut Cursor<'a>,
     out: &mut Vec<u8>,
     uids: Uids<'_>,
+    owner: impl Fn(&mut Cursor<'a>, &mut Vec<u8>),
     mut word: impl FnMut(&mut Cursor<'a>, &mut Vec<u8>),
 ) -> Option<Text> {
     for _ in 0..2 {
@@ -284,14 +368,7 @@ fn copy<'a>(
         let at = out.len();
         out.push(flags & CONTROLLER);
         word(rest, out);
-        let object = object_name(head);
-        let name = rest.owner_name(object);
-        // Children are mostly called after their owner, with something behind it.
-        let prefix = if object.starts_with(name) && matches!(uids, Uids::Dropped) { name.len() } else { 0 };
-        write_number(out, prefix as u64);
-        if prefix == 0 {
-            write_bytes(out, name);
-        }
+        owner(rest, out);
         let uid = (flags & INDEXED == 0).then(|| rest.uid());
         match (uids, uid) {
             (Uids::Dropped, uid) if first => {

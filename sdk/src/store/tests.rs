@@ -15,6 +15,8 @@ mod exemplars;
 
 mod packing;
 
+mod records;
+
 mod walks;
 
 /// Indexes by the words of `data.words`, decoding the object.

@@ -55,14 +55,6 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Reads the name of an owner, which may be the beginning of the name of the object.
-    pub(crate) fn owner_name(&mut self, object: &'a [u8]) -> &'a [u8] {
-        match self.number() {
-            0 => self.bytes(),
-            prefix => object.get(..prefix as usize).unwrap_or_default(),
-        }
-    }
-
     #[inline]
     pub(crate) fn take(&mut self, length: usize) -> &'a [u8] {
         let (taken, rest) = self.0.split_at(length.min(self.0.len()));

@@ -192,8 +192,7 @@ impl Owner<'_> {
         let group = &version[..memchr::memchr(b'/', version).unwrap_or_default()];
         out.push(if self.controller { CONTROLLER } else { 0 });
         write_words(out, group, words_of(&self.kind));
-        write_number(out, 0);
-        write_bytes(out, words_of(&self.name));
+        write_owner_name(out, words_of(&self.name));
         let uid = words_of(&self.uid);
         write_told_uid(out, parse_uuid(uid), uid);
     }
@@ -237,6 +236,18 @@ pub(crate) fn words<'a>(rest: &mut Cursor<'a>) -> (&'a [u8], &'a [u8]) {
     (rest.bytes(), rest.bytes())
 }
 
+/// Appends the name of an owner as it is: stores write how much it is of the name of the object.
+pub(crate) fn write_owner_name(out: &mut Vec<u8>, name: &[u8]) {
+    out.push(0);
+    write_bytes(out, name);
+}
+
+/// Reads the name of an owner that stands as it is.
+pub(crate) fn owner_name<'a>(rest: &mut Cursor<'a>) -> &'a [u8] {
+    rest.byte();
+    rest.bytes()
+}
+
 /// One owner in a head.
 pub(crate) struct OwnerView<'a> {
     pub(crate) controller: bool,
@@ -250,7 +261,7 @@ impl<'a> OwnerView<'a> {
     pub(crate) fn parse(rest: &mut Cursor<'a>) -> Self {
         let controller = rest.byte() & CONTROLLER != 0;
         let (group, kind) = words(rest);
-        Self { controller, group, kind, name: rest.owner_name(b""), uid: rest.uid() }
+        Self { controller, group, kind, name: owner_name(rest), uid: rest.uid() }
     }
 
     /// Says whether the owner is of this group and kind.
