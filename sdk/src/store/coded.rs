@@ -2,16 +2,18 @@
 //!
 //! What sets the objects of one family apart is mostly not prose: digests and uids are hexadecimal, times, addresses and
 //! counts are digits and a few marks, generated names leave letters out, and much of it stands in several places. So each
-//! literal of a difference is written in the smallest alphabet that has all of its bytes, or as the number of an earlier
-//! one. That takes about as much as zstd with a dictionary makes of such differences, and a fraction of its time.
+//! literal of a difference is written in the smallest alphabet that has all of its bytes, as a number where it is a time, or
+//! as the number of an earlier one. That takes about as much as zstd with a dictionary makes of such differences, and a fraction of its time.
 use std::array;
 
 use super::diff::{self, Difference, Run, Step};
 
 mod bits;
 mod hex;
+mod moments;
 
 use bits::{BitReader, BitWriter, Code};
+use moments::Moment;
 
 /// How the numbers in a difference are written, by what 50,000 pods and as many widgets have most.
 static COUNT: Code = Code::new(2);
@@ -34,6 +36,8 @@ const HEX: usize = 1;
 const BYTES: usize = ALPHABETS.len() + 1;
 /// One of the literals before.
 const AGAIN: usize = BYTES + 1;
+/// A time.
+const MOMENT: usize = AGAIN + 1;
 
 /// How many literals are remembered, as a power of two.
 const REMEMBERED: u32 = 3;
@@ -94,15 +98,16 @@ impl Alphabet {
     }
 }
 
-/// The last few literals of a difference.
+/// The last few literals of a difference, and the last time.
 struct Remembered<T> {
     last: [T; 1 << REMEMBERED],
     count: usize,
+    moment: Option<Moment>,
 }
 
 impl<T: Copy> Remembered<T> {
     fn new(nothing: T) -> Self {
-        Self { last: [nothing; 1 << REMEMBERED], count: 0 }
+        Self { last: [nothing; 1 << REMEMBERED], count: 0, moment: None }
     }
 
     #[inline]
@@ -177,7 +182,10 @@ fn write_literal<'a>(literal: Literal<'a>, bits: &mut BitWriter<'_>, remembered:
         let rest = hex::padded(rest, rest.len());
         return bits.push(hex::values(rest).unwrap_or_default(), 4 * (count % 8));
     }
-    write_by_byte(bytes, bits);
+    match Moment::parse(bytes) {
+        Some(moment) => moment.write(remembered.moment.replace(moment), (MOMENT as u64, FORM), bits),
+        None => write_by_byte(bytes, bits),
+    }
 }
 
 /// Appends a literal of any bytes, with its form.
@@ -257,13 +265,17 @@ fn read_literals(
             out.extend_from_within(from..to);
             return Some(to - from);
         }
+        MOMENT => {
+            let moment = Moment::read(remembered.moment, bits)?;
+            remembered.moment = Some(moment);
+            moment.spell(out);
+        }
         form => {
             let count = bits.number(&COUNT)? + 1;
             match ALPHABETS.get(form - 1) {
                 Some(_) if form == HEX => read_all::<8>(count, 4, bits, out, hex::digits)?,
                 Some(alphabet) => read_all::<8>(count, alphabet.width, bits, out, |codes| alphabet.bytes_of(codes))?,
-                None if form == BYTES => read_all::<7>(count, 8, bits, out, u64::to_le_bytes)?,
-                None => return None,
+                None => read_all::<7>(count, 8, bits, out, u64::to_le_bytes)?,
             }
         }
     }
@@ -325,7 +337,7 @@ mod tests {
             Just("\"name\":\"web-".to_owned()),
             Just("\"image\":\"registry.example.com/web:1\",".to_owned()),
             "[0-9a-f]{0,70}",
-            "2026-0[1-9]-[12][0-9]T1[0-9]:00:00Z",
+            "20[0-9]{2}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-6][0-9]:[0-6][0-9]Z",
             "[bcdf2456]{1,12}",
             "[a-z0-9 {}\",]{0,40}",
             "\\PC{0,70}",

@@ -107,8 +107,7 @@ impl Contents {
     pub(super) fn find(&self, key: &str) -> Option<u32> {
         let (namespace, name) = split_key(key);
         let found = self.table.find(wide(self.hash(key)), |&at| {
-            self.is_named(at, name)
-                && self.value(at, BY_NAMESPACE).map(Text::view) == namespace.map(TextRef::of)
+            self.is_named(at, name) && self.value(at, BY_NAMESPACE).map(Text::view) == namespace.map(TextRef::of)
         });
         found.copied()
     }

@@ -6,7 +6,8 @@
 use crate::wire::RawObject;
 use crate::wire::compact::{Cursor, write_bytes, write_number};
 use crate::wire::head::{
-    CONTROLLER, FREE_FLAG, Head, NAME, OwnerView, owner_name, words as spelled, write_owner_name, write_owner_uid, write_words,
+    CONTROLLER, FREE_FLAG, Head, NAME, OwnerView, owner_name, words as spelled, write_owner_name, write_owner_uid,
+    write_words,
 };
 use crate::wire::text::{Text, TextRef};
 
