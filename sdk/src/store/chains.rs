@@ -207,6 +207,8 @@ impl Members for Linked<'_> {
 /// The links of entries that have several values.
 #[derive(Default)]
 struct Nodes {
+    /// The first node of each entry, as far as any has one.
+    firsts: Slab<u32>,
     places: Slab<Node>,
     free: Vec<u32>,
 }
@@ -266,13 +268,14 @@ impl Indexes {
         }
     }
 
-    /// Says whether an entry, whose first node is `first`, has a value in the added index at `position`.
-    pub(super) fn has_value(&self, entry: u32, mut first: u32, position: usize, value: TextRef<'_>) -> bool {
+    /// Says whether an entry has a value in the added index at `position`.
+    pub(super) fn has_value(&self, entry: u32, position: usize, value: TextRef<'_>) -> bool {
         let Some(Added { chains, links }) = self.added.get(position) else { return false };
         let Some(value) = chains.find(value) else { return false };
         if links.get(entry as usize).is_some_and(|link| link.value == value) {
             return true;
         }
+        let mut first = self.nodes.first(entry);
         while let Some(node) = self.nodes.places.get(first as usize) {
             if node.index as usize == position && node.link.value == value {
                 return true;
@@ -282,9 +285,8 @@ impl Indexes {
         false
     }
 
-    /// Gives an entry these values in the index at `position`, instead of those it has; none is left of them. `first` is
-    /// the entry's first node, before and after.
-    pub(super) fn relink(&mut self, position: usize, entry: u32, first: &mut u32, values: &mut Values) {
+    /// Gives an entry these values in the index at `position`, instead of those it has; none is left of them.
+    pub(super) fn relink(&mut self, position: usize, entry: u32, values: &mut Values) {
         let Self { added, nodes, .. } = self;
         let Some(Added { chains, links }) = added.get_mut(position) else { return };
         while links.len() <= entry as usize {
@@ -299,7 +301,7 @@ impl Indexes {
         if !stays(link, chains) {
             chains.leave(entry, &mut Linked { links, nodes });
         }
-        let (mut previous, mut node) = (NONE, *first);
+        let (mut previous, mut node) = (NONE, nodes.first(entry));
         while node != NONE {
             let Node { link, index, next, .. } = nodes.places[node as usize];
             if index as usize != position || stays(link, chains) {
@@ -307,7 +309,7 @@ impl Indexes {
             } else {
                 chains.leave(FIRST_NODE | node, &mut Linked { links, nodes });
                 match previous {
-                    NONE => *first = next,
+                    NONE => nodes.set_first(entry, next),
                     previous => nodes.places[previous as usize].next = next,
                 }
                 nodes.free.push(node);
@@ -315,19 +317,15 @@ impl Indexes {
             node = next;
         }
         for value in values.drain(..) {
-            let member = if links[entry as usize].value == NONE {
-                entry
-            } else {
-                *first = nodes.add(Node { link: Link::NONE, entry, index: position as u32, next: *first });
-                FIRST_NODE | *first
-            };
+            let member =
+                if links[entry as usize].value == NONE { entry } else { FIRST_NODE | nodes.add(entry, position) };
             chains.join(value, member, &mut Linked { links, nodes });
         }
         values.shrink_to(KEPT_VALUES);
     }
 
-    /// Takes an entry, whose first node is `first`, out of all added indexes; the last one gets its number.
-    pub(super) fn remove(&mut self, entry: u32, last: u32, mut first: u32) {
+    /// Takes an entry out of all added indexes; the last one gets its number.
+    pub(super) fn remove(&mut self, entry: u32, last: u32) {
         let Self { added, nodes, .. } = self;
         for Added { chains, links } in &mut *added {
             if links.get(entry as usize).is_some() {
@@ -341,6 +339,7 @@ impl Indexes {
                 }
             }
         }
+        let mut first = nodes.first(entry);
         while first != NONE {
             let Node { index, next, .. } = nodes.places[first as usize];
             let Added { chains, links } = &mut added[index as usize];
@@ -348,16 +347,9 @@ impl Indexes {
             nodes.free.push(first);
             first = next;
         }
+        nodes.moved(last, entry);
         if nodes.free.len() == nodes.places.len() {
             *nodes = Nodes::default();
-        }
-    }
-
-    /// Tells the nodes of an entry that it has another number now.
-    pub(super) fn moved(&mut self, mut first: u32, entry: u32) {
-        while let Some(node) = self.nodes.places.get_mut(first as usize) {
-            node.entry = entry;
-            first = node.next;
         }
     }
 
@@ -365,6 +357,7 @@ impl Indexes {
     pub(super) fn memory(&self) -> usize {
         self.built_in.iter().chain(self.added.iter().map(|added| &added.chains)).map(Chains::memory).sum::<usize>()
             + self.added.iter().map(|added| added.links.memory()).sum::<usize>()
+            + self.nodes.firsts.memory()
             + self.nodes.places.memory()
             + self.nodes.free.capacity() * size_of::<u32>()
     }
@@ -377,8 +370,22 @@ impl Indexes {
 }
 
 impl Nodes {
-    fn add(&mut self, node: Node) -> u32 {
-        match self.free.pop() {
+    /// Returns the first node of an entry.
+    fn first(&self, entry: u32) -> u32 {
+        self.firsts.get(entry as usize).copied().unwrap_or(NONE)
+    }
+
+    fn set_first(&mut self, entry: u32, first: u32) {
+        while self.firsts.len() <= entry as usize {
+            self.firsts.push(NONE);
+        }
+        self.firsts[entry as usize] = first;
+    }
+
+    /// Adds a node to an entry, for the index at `position`.
+    fn add(&mut self, entry: u32, position: usize) -> u32 {
+        let node = Node { link: Link::NONE, entry, index: position as u32, next: self.first(entry) };
+        let place = match self.free.pop() {
             Some(place) => {
                 self.places[place as usize] = node;
                 place
@@ -387,6 +394,23 @@ impl Nodes {
                 self.places.push(node);
                 self.places.len() as u32 - 1
             }
+        };
+        self.set_first(entry, place);
+        place
+    }
+
+    /// Gives the number of an entry without nodes to the last one, and tells the nodes of that.
+    fn moved(&mut self, last: u32, entry: u32) {
+        if self.firsts.get(last as usize).is_some() {
+            self.firsts.swap_remove(entry as usize);
+        } else if self.firsts.get(entry as usize).is_some() {
+            self.firsts[entry as usize] = NONE;
+        }
+        let mut node = self.first(entry);
+        while node != NONE {
+            let Node { entry: owner, next, .. } = &mut self.places[node as usize];
+            *owner = entry;
+            node = *next;
         }
     }
 }

@@ -62,8 +62,6 @@ struct Entry {
     /// Moved under the read lock when a list confirms an unchanged object.
     epoch: AtomicU32,
     links: [Link; BUILT_IN],
-    /// The first node in the added indexes, where it has several values in one.
-    nodes: u32,
 }
 
 /// The links of one built-in index.
@@ -160,7 +158,7 @@ impl Contents {
     /// Says whether an entry has `value` in the index at `slot`.
     pub(super) fn has_value(&self, entry: u32, slot: usize, value: TextRef<'_>) -> bool {
         match slot.checked_sub(BUILT_IN) {
-            Some(position) => self.indexes.has_value(entry, self.entries[entry as usize].nodes, position, value),
+            Some(position) => self.indexes.has_value(entry, position, value),
             None => self.value(entry, slot).is_some_and(|own| own.view() == value),
         }
     }
@@ -270,7 +268,7 @@ impl Contents {
 
     /// Gives an entry these values in an added index; none is left of them.
     pub(super) fn set_values(&mut self, entry: u32, position: usize, values: &mut Values) {
-        self.indexes.relink(position, entry, &mut self.entries[entry as usize].nodes, values);
+        self.indexes.relink(position, entry, values);
     }
 
     /// Removes an object and its index values, if it is stored.
@@ -278,7 +276,7 @@ impl Contents {
         let Some(at) = self.find(key) else { return };
         self.relink(at, BY_NAMESPACE, None);
         self.relink(at, BY_CONTROLLER, None);
-        self.indexes.remove(at, self.entries.len() as u32 - 1, self.entries[at as usize].nodes);
+        self.indexes.remove(at, self.entries.len() as u32 - 1);
         let hash = wide(self.entries[at as usize].hash);
         if let Ok(known) = self.table.find_entry(hash, |&known| known == at) {
             known.remove();
@@ -361,7 +359,7 @@ impl Contents {
         let links = [Link::NONE; BUILT_IN];
         let epoch = AtomicU32::new(epoch);
         let place = self.keep(at, record);
-        self.entries.push(Entry { place, hash, stamp: self.stamp, epoch, links, nodes: NONE });
+        self.entries.push(Entry { place, hash, stamp: self.stamp, epoch, links });
         let Self { table, entries, .. } = self;
         table.insert_unique(wide(hash), at, |&at| wide(entries[at as usize].hash));
         self.relink(at, BY_NAMESPACE, split_key(key).0.map(Text::of));
@@ -392,8 +390,7 @@ impl Contents {
     /// Tells everything that knew an entry as `from` that it is `to` now.
     fn moved(&mut self, from: u32, to: u32) {
         let Some(entry) = self.entries.get(to as usize) else { return };
-        let (nodes, place) = (entry.nodes, entry.place);
-        self.records.assign(place, to);
+        self.records.assign(entry.place, to);
         if let Some(known) = self.table.find_mut(wide(entry.hash), |&known| known == from) {
             *known = to;
         }
@@ -401,7 +398,6 @@ impl Contents {
             let mut members = BuiltIn { entries: &mut self.entries, slot };
             self.indexes.built_in[slot].moved(from, to, &mut members);
         }
-        self.indexes.moved(nodes, to);
     }
 
     /// Gives memory back once half of it is unused.
