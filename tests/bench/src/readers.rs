@@ -49,6 +49,10 @@ pub struct Record {
     pub decode_ns: f64,
     /// The objects of one node by an index, cold, for each object returned.
     pub by_index_ns_per_object: f64,
+    /// The same, one after the other, none of which is held.
+    pub by_index_in_turns_ns_per_object: f64,
+    /// Their metadata, of which nothing is unpacked.
+    pub metadata_by_index_ns_per_object: f64,
     /// The keys of one node by an index, for each key returned.
     pub keys_by_index_ns_per_object: f64,
     /// The objects of one namespace, for each object returned.
@@ -154,11 +158,13 @@ pub async fn compare(options: CompareOptions, threads: Threads) -> Result<()> {
 /// A figure by its name.
 type Figure = (&'static str, fn(&Record) -> f64);
 
-const FIGURES: [Figure; 10] = [
+const FIGURES: [Figure; 12] = [
     ("get, hot, ns", |record| record.get_hot_ns),
     ("get, cold, ns", |record| record.get_cold_ns),
     ("one typed decode, ns", |record| record.decode_ns),
     ("by index, ns an object", |record| record.by_index_ns_per_object),
+    ("by index in turns, ns an object", |record| record.by_index_in_turns_ns_per_object),
+    ("metadata by index, ns an object", |record| record.metadata_by_index_ns_per_object),
     ("keys by index, ns a key", |record| record.keys_by_index_ns_per_object),
     ("by namespace, ns an object", |record| record.namespace_ns_per_object),
     ("by label selector, ns an object", |record| record.selector_ns_per_object),
@@ -201,6 +207,16 @@ fn queries(lister: &Lister<Pod>, by_node: &Index<Pod>, keys: &[ObjectKey], recor
         namespaces.extend(key.namespace().map(str::to_owned));
     }
     record.by_index_ns_per_object = per_object(&nodes, |node| Ok(lister.by(by_node, node)?.len()))?;
+    record.by_index_in_turns_ns_per_object = per_object(&nodes, |node| {
+        let mut objects = 0;
+        for pod in lister.query().by(by_node, node).iter() {
+            std::hint::black_box(pod?);
+            objects += 1;
+        }
+        Ok(objects)
+    })?;
+    record.metadata_by_index_ns_per_object =
+        per_object(&nodes, |node| Ok(lister.query().by(by_node, node).metadata().len()))?;
     record.keys_by_index_ns_per_object = per_object(&nodes, |node| Ok(lister.keys_by(by_node, node).len()))?;
     record.namespace_ns_per_object = per_object(&namespaces, |namespace| Ok(lister.namespaced(namespace)?.len()))?;
     let some: BTreeSet<String> = apps.into_iter().take(10).collect();
