@@ -29,6 +29,8 @@ mod recovery;
 
 mod requests;
 
+mod rounds;
+
 mod status;
 
 mod watch_list;
