@@ -77,10 +77,13 @@ async fn metadata_only_takes_partial_objects_and_whole_ones() {
     let target = Target { metadata_only: true, ..pods() };
     let seen = observe_target(target, seconds(5), |_, _| {
         let partial = r#"{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":{"name":"a","resourceVersion":"6"}}"#;
-        synced_then(5, [Step::Send(event("ADDED", partial) + &event("ADDED", &pod("b", 7))), Step::Hang])
+        let other = partial.replace("meta.k8s.io/v1", "else/v1");
+        let events = [event("ADDED", partial), event("ADDED", &other), event("ADDED", &pod("b", 7))];
+        synced_then(5, [Step::Send(events.concat()), Step::Hang])
     })
     .await;
     assert_eq!(seen.deltas, ["started", "replaced 5", "applied a@6", "applied b@7"]);
+    assert_eq!(seen.status.skipped, 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -162,6 +162,13 @@ fn the_memory_of_a_list_is_bounded() {
     }
 }
 
+/// However much of it arrives at once.
+#[test]
+fn an_item_above_the_bound_is_none_in_one_chunk_either() {
+    let body = [r#"{"items":[{"a":""#, &"x".repeat(MAX_OBJECT_BYTES), r#""}]}"#].concat();
+    assert_eq!(split_list(body.as_bytes(), body.len()).unwrap_err(), Error::TooLarge { limit: MAX_OBJECT_BYTES });
+}
+
 #[test]
 fn the_memory_of_a_line_is_bounded() {
     let mebibyte = Bytes::from(vec![b'x'; 1 << 20]);
@@ -212,7 +219,18 @@ fn events_come_in_either_order_of_members() {
         let error = Event::parse(malformed.as_bytes(), &mut Models::default()).unwrap_err();
         assert!(error.to_string().contains("stands twice"), "{malformed}: {error}");
     }
-    for malformed in ["{}", r#"{"type":"ADDED"}"#, r#"{"object":{}}"#, r#"{"type":5,"object":{}}"#, "x"] {
+    for malformed in [
+        "{}",
+        r#"{"type":"ADDED"}"#,
+        r#"{"object":{}}"#,
+        r#"{"type":5,"object":{}}"#,
+        "x",
+        r#"{"type":"ADDED","object":{}} {}"#,
+        r#"{"type":"ADDED","object":{}}}"#,
+        "\u{feff}{\"type\":\"ADDED\",\"object\":{}}",
+        "{\"type\":\"ADDED\",\"object\":{}}\0",
+        "{\"type\":\"ADDED\",\"object\":{}}\x0c",
+    ] {
         assert!(
             matches!(Event::parse(malformed.as_bytes(), &mut Models::default()), Err(Error::Malformed { .. })),
             "{malformed}"

@@ -64,6 +64,11 @@ async fn each_namespace_has_a_watch_and_all_share_a_cache() {
     streams[1].deltas.push(Delta::Bookmark(ResourceVersion::new("20"))).await.unwrap();
     status.wait_for(|status| status.versions.iter().map(ResourceVersion::as_str).eq(["10", "20"])).await.unwrap();
     assert_eq!((reached(0, "11"), reached(1, "20"), reached(1, "21")), (false, true, false));
+    // What was said before takes nobody back.
+    streams[1].deltas.push(Delta::Bookmark(ResourceVersion::new("7"))).await.unwrap();
+    streams[0].deltas.push(Delta::Bookmark(ResourceVersion::new("15"))).await.unwrap();
+    let then = status.wait_for(|status| status.versions[0].as_str() == "15").await.unwrap().clone();
+    assert_eq!((then.versions[1].as_str(), then.version.as_str()), ("20", "15"));
 
     streams[1].fail("b is forbidden");
     status.wait_for(|status| status.failure.is_some()).await.unwrap();
