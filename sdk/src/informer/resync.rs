@@ -54,3 +54,25 @@ fn jittered(period: Duration) -> Duration {
     let tenth = period / 10;
     clock::between((period - tenth).max(super::handler::MIN_RESYNC_PERIOD), period.saturating_add(tenth))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_round_that_is_due_waits_for_the_one_under_way() {
+        let period = Duration::from_secs(10);
+        let keys = || ["a", "b", "c"].map(ObjectKey::cluster).into();
+        let mut resync = Resync::new(period);
+        resync.begin(|| unreachable!("none is due"));
+        clock::sleep(2 * period).await;
+        resync.begin(keys);
+        assert_eq!(resync.next(1).count(), 1);
+        clock::sleep(2 * period).await;
+        resync.begin(|| unreachable!("two are not told yet"));
+        assert_eq!(resync.next(3).count(), 2);
+        assert!(!resync.is_under_way());
+        resync.begin(keys);
+        assert_eq!(resync.next(3).count(), 3);
+    }
+}

@@ -161,7 +161,10 @@ async fn the_smallest_budget_of_all_callers_counts_and_the_last_may_be_it() {
     assert!(!status.wait_for(|status| status.synced).await.unwrap().over_budget);
     let small = setup.factory.informer_with::<ConfigMap>(with(Budget::Bytes(1)));
     status.wait_for(|status| status.over_budget).await.unwrap();
-    assert!(small.lister().memory_usage().over_budget && informer.lister().memory_usage().over_budget);
+    let large = setup.factory.informer_with::<ConfigMap>(with(Budget::Bytes(1 << 40)));
+    stream.deltas.push(Delta::Bookmark(ResourceVersion::new("2"))).await.unwrap();
+    assert!(status.wait_for(|status| status.version.as_str() == "2").await.unwrap().over_budget, "nobody can raise it");
+    assert!([small, large, informer].iter().all(|informer| informer.lister().memory_usage().over_budget));
 }
 
 #[test]

@@ -64,6 +64,26 @@ async fn a_source_that_ends_is_a_failure_and_the_store_is_still_served() {
 }
 
 #[tokio::test]
+async fn an_index_decodes_only_what_it_names() {
+    #[derive(serde::Deserialize)]
+    struct Named {
+        metadata: Metadata,
+    }
+    #[derive(serde::Deserialize)]
+    struct Metadata {
+        name: String,
+    }
+    let script = Script::new();
+    let by_name = script.informer.add_index(|object: &Named| [object.metadata.name.clone()]);
+    script.list(1, &[config_map("a/bad").undecodable()]).await;
+    script.reaches(1).await;
+    let later = script.informer.add_index(|object: &Named| [object.metadata.name.clone()]);
+    let lister = script.informer.lister();
+    assert!(lister.get(&key("a/bad")).is_err(), "the whole is no ConfigMap");
+    assert_eq!([lister.keys_by(&by_name, "bad"), lister.keys_by(&later, "bad")], [[key("a/bad")], [key("a/bad")]]);
+}
+
+#[tokio::test]
 async fn an_object_that_does_not_decode_is_an_event_and_an_error_and_the_watch_goes_on() {
     let script = Script::new();
     let by_data = script.informer.add_index(|object: &ConfigMap| object.data.clone().unwrap_or_default().into_values());

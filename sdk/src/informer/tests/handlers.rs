@@ -26,6 +26,19 @@ async fn i6_a_removed_handler_gets_nothing_more_and_is_dropped() {
 }
 
 #[tokio::test]
+async fn i6_no_call_begins_after_the_removal_not_even_for_the_event_that_is_being_told() {
+    let script = Script::new();
+    let other = Arc::<std::sync::Mutex<Option<Registration>>>::default();
+    let removes = Arc::clone(&other);
+    let _first = script.informer.shared().add_inline_handler(Box::new(move |_| drop(removes.lock().unwrap().take())));
+    let (second, mut seen) = script.record();
+    *other.lock().unwrap() = Some(second);
+    script.list(1, &[config_map("a/one")]).await;
+    script.reaches(1).await;
+    assert_eq!(seen.recv().await, None);
+}
+
+#[tokio::test]
 async fn i8_two_registrations_are_independent() {
     let script = Script::new();
     let (first, mut first_seen) = script.record();

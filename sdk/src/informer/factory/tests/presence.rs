@@ -120,7 +120,10 @@ async fn the_strictest_caller_says_what_to_make_of_a_missing_kind() {
     assert!(Arc::ptr_eq(required.shared(), optional.shared()));
     optional.status().wait_for(|status| status.failure.is_some() && status.missing.is_none()).await.unwrap();
     asked(&setup, Presence::Awaited);
-    assert!(optional.status().borrow().failure.is_some(), "nobody can take that back");
+    stream.deltas.push(Delta::Bookmark(ResourceVersion::new("7"))).await.unwrap();
+    let mut status = optional.status();
+    let after = status.wait_for(|status| status.version.as_str() == "7").await.unwrap();
+    assert!(after.failure.is_some() && after.missing.is_none(), "nobody can take that back");
 }
 
 #[tokio::test]

@@ -61,12 +61,17 @@ async fn q8_an_object_is_transformed_once_however_it_comes_and_never_when_only_i
 
 #[tokio::test]
 async fn what_a_transform_must_not_change_is_cached_as_it_came() {
-    let changes: [fn(&mut serde_json::Value); 8] = [
+    let changes: [fn(&mut serde_json::Value); 10] = [
         |object| object["metadata"]["name"] = "other".into(),
         |object| object["metadata"]["namespace"] = "other".into(),
         |object| object["metadata"]["uid"] = "other".into(),
         |object| object["metadata"]["resourceVersion"] = "9".into(),
         |object| object["metadata"]["finalizers"] = serde_json::json!(["ours"]),
+        |object| object["metadata"]["generation"] = 9.into(),
+        |object| {
+            let owner = serde_json::json!({ "apiVersion": "v1", "kind": "ConfigMap", "name": "b", "uid": "other" });
+            object["metadata"]["ownerReferences"] = serde_json::json!([owner]);
+        },
         |object| object["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z".into(),
         |object| *object = serde_json::Value::Null,
         |_| panic!("as the test wants"),
