@@ -113,6 +113,12 @@ impl Runner {
                     self.untold += batch.len();
                     self.apply_all(&mut batch).await;
                     if !flowing {
+                        // What feeds it ends when it is to end, and may be seen to before that: then it is no failure.
+                        tokio::select! {
+                            biased;
+                            () = &mut end => break,
+                            () = tokio::task::yield_now() => {}
+                        }
                         self.ended = Some(Arc::new(self.why_ended()));
                     }
                     self.refine();

@@ -3,7 +3,9 @@ use std::time::Duration;
 
 use crate::reflector::{Failure, FailureReason};
 
+use super::super::runner::Runner;
 use super::*;
+use crate::store::Store;
 
 #[tokio::test]
 async fn failures_of_the_reflector_show_until_they_are_over() {
@@ -61,6 +63,28 @@ async fn a_source_that_ends_is_a_failure_and_the_store_is_still_served() {
     let registration = informer.add_event_handler(recorder);
     registration.synced().await;
     assert_eq!(seen.recv().await, Some(initial("a/one", 1)));
+}
+
+#[tokio::test]
+async fn a_source_that_ends_with_its_informer_is_no_failure() {
+    let Script { informer, .. } = Script::new();
+    let (deltas, receiver) = delta::channel();
+    let mut deltas = Some(deltas);
+    // Reflectors run on other threads, and may be gone between two looks of the informer.
+    let end = std::future::poll_fn(move |_| match deltas.take() {
+        Some(ended) => {
+            drop(ended);
+            std::task::Poll::Pending
+        }
+        None => std::task::Poll::Ready(()),
+    });
+    let (_store, writer) = Store::new(Options::default());
+    let core = informer.shared().core();
+    // Else it would look at what was asked of it before anything came, and then for its end again.
+    core.changed.notified().await;
+    Runner::new(Arc::clone(core), writer).run(receiver, Vec::new(), end).await;
+    let status = informer.status().borrow().clone();
+    assert!(status.failure.is_none() && status.stopped, "{status:?}");
 }
 
 #[tokio::test]
