@@ -15,6 +15,10 @@ use super::{Error, MAX_OBJECT_BYTES, ManagedFields, RawObject};
 /// Marks the bookmark after the last initial event of a watch that began with `sendInitialEvents` (KEP-3157).
 const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
 
+/// Most owners of one object. Sixty thousand that are whole fill the largest request that an API server takes; as `{}` an
+/// object of 16 MiB would have five million, of fifty times its size.
+const MAX_OWNERS: usize = 1 << 16;
+
 /// As many labels as most objects have.
 const LABELS: usize = 8;
 
@@ -129,6 +133,8 @@ struct Fields<'a> {
     cut: Option<Range<usize>>,
     /// The first field whose value is of another type than the API says.
     unusable: Option<&'static str>,
+    /// Whether one of the owners is the controller.
+    controlled: bool,
 }
 
 impl<'a> Fields<'a> {
@@ -282,7 +288,7 @@ impl<'a> Fields<'a> {
             return self.skip_null(scanner, FIELD);
         }
         scanner.elements(|scanner| {
-            if scanner.peek()? != b'{' {
+            if scanner.peek()? != b'{' || self.source.owners.len() == MAX_OWNERS {
                 return self.skip_unusable(scanner, FIELD);
             }
             self.owner(scanner, FIELD)
@@ -313,7 +319,7 @@ impl<'a> Fields<'a> {
             }
             Ok(())
         })?;
-        if owner.controller && self.controller().is_none() {
+        if owner.controller && !std::mem::replace(&mut self.controlled, true) {
             self.marks.set(Part::OwnerUid, uid);
             self.marks.set(Part::OwnerName, name);
         }

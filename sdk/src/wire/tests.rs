@@ -128,6 +128,17 @@ fn what_the_api_server_accepts_is_not_nested_too_deeply() {
 }
 
 #[test]
+fn more_owners_than_a_request_has_room_for_are_not_kept() {
+    let owned = |owners: usize| {
+        let owners = vec![r#"{"controller":true}"#; owners].join(",");
+        format!(r#"{{"metadata":{{"name":"a","ownerReferences":[{owners}]}}}}"#)
+    };
+    assert!(RawObject::parse(owned(1 << 16).as_bytes()).is_ok());
+    let error = RawObject::parse(owned((1 << 16) + 1).as_bytes()).unwrap_err();
+    assert_eq!(error, Error::Unusable { field: "metadata.ownerReferences" });
+}
+
+#[test]
 fn nesting_and_text_of_any_size_cost_no_stack() {
     let deep = |open: &str, times: usize| format!(r#"{{"metadata":{{"name":"a"}},"spec":{}"#, open.repeat(times));
     for open in ["[", "{\"a\":", "[{\"a\":"] {
