@@ -17,6 +17,8 @@ mod packing;
 
 mod records;
 
+mod versions;
+
 mod walks;
 
 /// Indexes by the words of `data.words`, decoding the object.

@@ -196,7 +196,7 @@ mod tests {
         assert_eq!(behind("12T23:59:59", "12T23:57:59").0, 10);
         assert_eq!(behind("12T23:59:59", "12T23:41:21").0, 16);
         assert_eq!(behind("12T23:59:59", "11T23:59:59").0, 27, "too far");
-        assert_eq!(behind("2T23:59:59", "12T23:59:59").0, 27, "of another length");
+        assert_eq!(behind("2T23:59:59", "02T23:59:58"), (27, Some(b"02T23:59:58".to_vec())), "of another length");
     }
 
     #[test]
