@@ -29,6 +29,10 @@ const LABEL: u32 = (FREE_FLAG << 1).trailing_zeros();
 /// How many labels these flags can tell apart.
 const LABELS: usize = (u8::MAX >> LABEL) as usize;
 
+/// What at least a label must say of a name: its words lie elsewhere, which costs a look at two places that are mostly cold
+/// where keys of many objects are listed, and is worth a twelfth of a record.
+const LEAST_SHARED: usize = 16;
+
 /// Says whether a stored record is of this name: what a table compares.
 pub(super) fn is_named(record: &[u8], names: &Names, name: &[u8]) -> bool {
     name.strip_suffix(own_name(record)).is_some_and(|rest| rest == shared_name(record, names))
@@ -65,7 +69,7 @@ fn sharing(name: &[u8], mut labels: Cursor<'_>) -> (u8, usize) {
     let mut most = (0, 0);
     for label in 1..=labels.number().min(LABELS as u64) as u8 {
         let value = spelled(&mut labels).1;
-        if value.len() > most.1 && name.starts_with(value) {
+        if value.len() >= LEAST_SHARED && value.len() > most.1 && name.starts_with(value) {
             most = (label << LABEL, value.len());
         }
     }
