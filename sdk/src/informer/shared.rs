@@ -155,15 +155,14 @@ impl SharedInformer {
     /// Adds what this informer and its reflectors show now to `snapshot`.
     pub(crate) fn collect(&self, snapshot: &mut Snapshot) {
         let number = self.number.to_string();
-        let also = (self.number > 1).then_some(("informer", number.as_str()));
-        let kind = self.target().to_string();
-        let labels: Vec<_> = [("kind", kind.as_str())].into_iter().chain(also).collect();
-        self.core.store.memory_usage().record(snapshot, &labels);
-        snapshot.counter(MERGED, &labels, self.core.status.borrow().merged);
+        let (kind, informer) = (self.target().to_string(), ("informer", number.as_str()));
+        // The first of those that watch the same needs no number.
+        let told = if self.number > 1 { 2 } else { 1 };
+        let labels = &[("kind", kind.as_str()), informer][..told];
+        self.core.store.memory_usage().record(snapshot, labels);
+        snapshot.counter(MERGED, labels, self.core.status.borrow().merged);
         for (target, reflector) in self.reflectors() {
-            let kind = target.to_string();
-            let labels: Vec<_> = [("kind", kind.as_str())].into_iter().chain(also).collect();
-            reflector.record(&labels, snapshot);
+            reflector.record(&[("kind", target.to_string().as_str()), informer][..told], snapshot);
         }
     }
 

@@ -3,7 +3,8 @@
 //! What sets the objects of one family apart is mostly not prose: digests and uids are hexadecimal, times, addresses and
 //! counts are digits and a few marks, generated names leave letters out, and much of it stands in several places. So each
 //! literal of a difference is written in the smallest alphabet that has all of its bytes, as a number where it is a time, or
-//! as the number of an earlier one. That takes about as much as zstd with a dictionary makes of such differences, and a fraction of its time.
+//! as the number of an earlier one. That takes about as much as zstd with a dictionary makes of such differences, and a
+//! fraction of its time.
 use std::array;
 
 use super::diff::{self, Difference, Run, Step};

@@ -51,14 +51,16 @@ fn own_name(record: &[u8]) -> &[u8] {
 
 /// Returns what a stored record leaves to a label of its name.
 fn shared_name<'a>(record: &'a [u8], names: &'a Names) -> &'a [u8] {
-    match record.first().map_or(0, |flags| flags >> LABEL) {
-        0 => &[],
-        label => shared_by(Head::parse(record).rest, label, names),
-    }
+    shared_by(record.first().copied().unwrap_or_default(), || Head::parse(record).rest, names)
 }
 
-/// Returns the value of a label, counted from 1, of those that are read next.
-fn shared_by<'a>(mut labels: Cursor<'a>, label: u8, names: &'a Names) -> &'a [u8] {
+/// Returns what the flags leave to one of the labels, which are looked at only then.
+fn shared_by<'a>(flags: u8, labels: impl FnOnce() -> Cursor<'a>, names: &'a Names) -> &'a [u8] {
+    let label = flags >> LABEL;
+    if label == 0 {
+        return &[];
+    }
+    let mut labels = labels();
     labels.number();
     (1..label).for_each(|_| _ = skip_pair(&mut labels));
     words(&mut labels, names).1
@@ -222,8 +224,8 @@ pub(super) fn expand_head<'a>(
     out: &mut Vec<u8>,
 ) -> &'a [u8] {
     let head = Head::parse(record);
-    let (label, before) = (head.flags >> LABEL, namespace.map_or(0, |namespace| namespace.len() + 1));
-    let shared = if label == 0 { &[] } else { shared_by(head.rest, label, names) };
+    let before = namespace.map_or(0, |namespace| namespace.len() + 1);
+    let shared = shared_by(head.flags, || head.rest, names);
     let (mut at, length) = (0, shared.len() + head.name.len());
     write_prefix(&head, record, head.flags & !(u8::MAX << LABEL), before + length, out, |out| {
         if let Some(namespace) = namespace {

@@ -114,9 +114,14 @@ impl<'a> BitReader<'a> {
 
     /// Takes a number of so many bits, at most 32.
     pub(super) fn take(&mut self, width: u32) -> usize {
+        self.take_wide(width) as usize
+    }
+
+    /// Takes a number of as many bits as a [`BitWriter`] writes at once, or fewer.
+    pub(super) fn take_wide(&mut self, width: u32) -> u64 {
         let bits = self.peek() & ((1 << width) - 1);
         self.skip(width);
-        bits as usize
+        bits
     }
 
     /// Takes a number that [`BitWriter::number`] wrote; `None` for what it never writes.

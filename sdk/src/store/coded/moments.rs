@@ -95,9 +95,7 @@ impl Moment {
             return Some(Self { seconds: before.seconds.wrapping_add(diff::signed(far as u64) as u64), ..before });
         }
         let length = bits.take(LENGTH);
-        let width = *WIDTHS.get(length)?;
-        let seconds = bits.peek() & ((1 << width) - 1);
-        bits.skip(width);
+        let seconds = bits.take_wide(*WIDTHS.get(length)?);
         Some(Self { length: length + SHORTEST, seconds })
     }
 
